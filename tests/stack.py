@@ -1,0 +1,47 @@
+"""A pytest plugin (`-p tests.stack`): one embedded stack for the whole run, in a temporary directory.
+
+`DATABASE_URL`, `REDIS_URL` and `CLICKHOUSE_URL` in the environment replace each server, as they do for the application. The
+addresses must be in the environment before pytest-django reads the settings, which is before any conftest is loaded.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from metering.embedded.stack import EmbeddedStack
+
+TEST_DATABASE = "test_tallywatt"
+_running: list[tuple[EmbeddedStack, Path]] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests() -> Generator[None, object, object]:
+    _boot()
+    return (yield)
+
+
+def pytest_unconfigure() -> None:
+    while _running:
+        stack, folder = _running.pop()
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _boot() -> None:
+    """Start what no URL replaces, and put the addresses where the settings look for them."""
+    folder = Path(tempfile.mkdtemp(prefix="tallywatt-tests-"))
+    stack = EmbeddedStack(folder)
+    _running.append((stack, folder))
+    urls = stack.build()
+    for _ in stack.start():
+        pass
+    os.environ.setdefault("TALLYWATT_CLICKHOUSE_READS_SPOOL", "0" if os.environ.get("CLICKHOUSE_URL") else "1")
+    os.environ["TALLYWATT_DATA_DIR"] = str(folder)
+    os.environ["DATABASE_URL"] = urls.database_url
+    os.environ["REDIS_URL"] = urls.redis_url
+    os.environ["CLICKHOUSE_URL"] = urlunsplit(urlsplit(urls.clickhouse_url)._replace(path=f"/{TEST_DATABASE}"))
