@@ -1,0 +1,54 @@
+"""Tenants and what a person who logs in may see."""
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import IntegrityError, transaction
+
+from metering.contracts import TenantInfo
+from metering.models import Membership, Tenant
+
+
+class TenantExists(ValueError):
+    """A tenant of this key is there already."""
+
+
+@dataclass(frozen=True)
+class MembershipInfo:
+    """`role` is operator, finance or customer; `tenant` is the customer's tenant key, None for the other two."""
+
+    role: str
+    tenant: str | None
+
+
+def tenants() -> list[TenantInfo]:
+    return [_info(row) for row in Tenant.objects.all()]
+
+
+def tenant(key: str) -> TenantInfo | None:
+    row = Tenant.objects.filter(key=key).first()
+    return _info(row) if row else None
+
+
+def create_tenant(key: str, name: str = "", currency: str = "USD", *, is_demo: bool = False) -> TenantInfo:
+    """Raises TenantExists, or django's ValidationError for a key or currency that is not one."""
+    row = Tenant(key=key, name=name or key, currency=currency, is_demo=is_demo)
+    row.full_clean(validate_unique=False)
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        raise TenantExists(f"tenant {key!r} exists already") from None
+    return _info(row)
+
+
+def membership_of(user: AbstractBaseUser | AnonymousUser) -> MembershipInfo | None:
+    """None for somebody who is not logged in or has no role yet."""
+    if not user.is_authenticated:
+        return None
+    row = Membership.objects.select_related("tenant").filter(user_id=user.pk).first()
+    return MembershipInfo(row.role, row.tenant.key if row.tenant else None) if row else None
+
+
+def _info(row: Tenant) -> TenantInfo:
+    return TenantInfo(row.key, row.name, row.currency, row.is_demo)

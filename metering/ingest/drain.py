@@ -1,0 +1,235 @@
+"""Moving what is ready into ClickHouse: claim, group, manifest, insert, move to done.
+
+One process per host drains at a time (a lock in groups/). A group's manifest is on disk before its insert, and names the
+files, the road and, by its name, the token: whoever finds it after a crash repeats exactly that insert, and the token makes the
+repetition a no-op if the first attempt had been carried out. Nothing here can lose a batch: a file leaves ready/ only after
+ClickHouse has acknowledged its group.
+"""
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+from django.conf import settings
+
+from metering.clickhouse.client import ClickHouseRefused
+from metering.contracts import RejectReason
+from metering.ingest import sink
+from metering.ingest.schema import QUARANTINE, STAMPED
+from metering.ingest.spool import Spool, SpooledFile, described, sync_folder
+
+logger = logging.getLogger(__name__)
+
+GROUP_ROWS = 500_000
+GROUP_BYTES = 128 * 2**20
+GROUP_FILES = 500  # their names are in the statement
+# ClickHouse refuses the data itself: the same rows will be refused again. Anything else is tried again later.
+DATA_ERRORS = frozenset({6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 349, 376, 407, 436, 469, 636, 1001})
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files that are inserted as one block. `road`: reference or value."""
+
+    kind: str
+    road: str
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    rows: int
+
+    @property
+    def token(self) -> str:
+        """Follows from the files alone: any attempt at the same group carries the same token."""
+        return sha256("\n".join((self.kind, *self.names)).encode()).hexdigest()
+
+    def text(self) -> str:
+        return json.dumps(
+            {"kind": self.kind, "road": self.road, "names": self.names, "sizes": self.sizes, "rows": self.rows}
+        )
+
+
+class ManifestMismatch(RuntimeError):
+    """A spooled file is not what the manifest says: somebody changed the spool by hand."""
+
+
+class RowsMissing(RuntimeError):
+    """ClickHouse acknowledged a group and does not hold exactly its rows. The spool keeps it, and so does the seal."""
+
+
+def drain(spool: Spool) -> int:
+    """Insert everything that is ready; returns the number of rows inserted. 0 at once if another process is draining.
+
+    Raises ClickHouseUnavailable, or ClickHouseRefused for a passing refusal: what is left stays for the next run.
+    """
+    spool.create()
+    inserted = 0
+    stuck: dict[Path, Exception] = {}
+    with _alone(spool) as alone:
+        while alone and (group := _next(spool, stuck)) is not None:
+            try:
+                inserted += _carry_out(spool, group)
+            except (ManifestMismatch, RowsMissing) as error:
+                stuck[_manifest(spool, group)] = error  # its files stay; the groups after it go on
+                logger.error("a group waits for an operator: %s", error)
+    if stuck:
+        raise next(iter(stuck.values()))
+    return inserted
+
+
+def _next(spool: Spool, stuck: Container[Path] = ()) -> Group | None:
+    """An unfinished group first, exactly as it was written down; else a new one."""
+    for path in sorted(spool.groups.glob("*.json")):
+        if path not in stuck:
+            found = json.loads(path.read_text())
+            return Group(found["kind"], found["road"], tuple(found["names"]), tuple(found["sizes"]), found["rows"])
+    claimed = spool.claimed()
+    waiting = [file for file in spool.pending() if file.path.name not in claimed]
+    for kind in ("rejects", "events"):
+        files = [file for file in waiting if file.is_events == (kind == "events")]
+        if files:
+            return _claim(spool, kind, _fitting(files))
+    return None
+
+
+def _fitting(files: Sequence[SpooledFile]) -> list[SpooledFile]:
+    """As many of the oldest as make one block; at least one."""
+    chosen: list[SpooledFile] = []
+    rows = size = 0
+    for file in files:
+        rows, size = rows + file.rows, size + file.size
+        if chosen and (rows > GROUP_ROWS or size > GROUP_BYTES or len(chosen) == GROUP_FILES):
+            break
+        chosen.append(file)
+    return chosen
+
+
+def _claim(spool: Spool, kind: str, files: Sequence[SpooledFile]) -> Group:
+    """Write the manifest down, durably, before anything is inserted."""
+    group = Group(
+        kind=kind,
+        road="reference" if settings.CLICKHOUSE_READS_SPOOL else "value",
+        names=tuple(file.path.name for file in files),
+        sizes=tuple(file.size for file in files),
+        rows=sum(file.rows for file in files),
+    )
+    path = _manifest(spool, group)
+    scratch = path.with_suffix(".writing")
+    with scratch.open("w") as file:
+        file.write(group.text())
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.rename(path)
+    sync_folder(spool.groups)  # else a power cut could forget the token of a group that was inserted
+    return group
+
+
+def _carry_out(spool: Spool, group: Group) -> int:
+    files = _checked_files(spool, group)
+    try:
+        if group.road == "reference":
+            sink.insert_by_reference(group.kind, files, group.token)
+        else:
+            sink.insert_by_value(group.kind, sink.read(files), group.token)
+    except ClickHouseRefused as refusal:
+        if refusal.code not in DATA_ERRORS:
+            raise
+        logger.warning("a group of %s rows was refused, bisecting: %s", group.rows, refusal)
+        _bisect(group, sink.read(files), group.token)
+    else:
+        _verify(group, files)
+    for path in files:
+        path.rename(spool.done / path.name)
+    sync_folder(spool.done)  # before the manifest goes: else a power cut could bring the files back without their token
+    sync_folder(spool.ready)
+    _manifest(spool, group).unlink()
+    return group.rows
+
+
+def _verify(group: Group, files: Sequence[Path]) -> None:
+    """What ClickHouse holds of these batches must be what the manifest says, to the row, before a file leaves ready/."""
+    described_files = [described(path) for path in files]
+    found = sink.count_inserted(
+        group.kind, [file.batch for file in described_files], [file.stamp_us for file in described_files]
+    )
+    if found != group.rows:
+        raise RowsMissing(
+            f"group {group.token} has {group.rows} rows, ClickHouse holds {found}: its files stay in the spool"
+        )
+
+
+def _checked_files(spool: Spool, group: Group) -> list[Path]:
+    """The group's files, those that an earlier attempt has moved to done/ included: the block must be the same again."""
+    found = []
+    rows = 0
+    for name, size in zip(group.names, group.sizes, strict=True):
+        path = spool.ready / name
+        if not path.exists() and (spool.done / name).exists():
+            path = (spool.done / name).rename(path)
+        try:
+            file = described(path)
+        except FileNotFoundError:
+            raise ManifestMismatch(f"{path} is gone, and its group is not finished") from None
+        if file.size != size:
+            raise ManifestMismatch(f"{path} has {file.size} bytes, its manifest says {size}")
+        rows += file.rows
+        found.append(path)
+    if rows != group.rows:
+        raise ManifestMismatch(f"the files of group {group.token} have {rows} rows, its manifest says {group.rows}")
+    return found
+
+
+def _bisect(group: Group, rows: pa.Table, token: str) -> None:
+    """Insert halves until what is refused is a single row; that one goes to quarantine. Halves carry tokens of their own."""
+    half = rows.num_rows // 2
+    for name, part in (("a", rows.slice(0, half)), ("b", rows.slice(half))):
+        if not part.num_rows:
+            continue
+        try:
+            sink.insert_by_value(group.kind, part, f"{token}{name}")
+        except ClickHouseRefused as refusal:
+            if refusal.code not in DATA_ERRORS:
+                raise
+            if part.num_rows > 1:
+                _bisect(group, part, f"{token}{name}")
+            elif group.kind == "events":
+                sink.insert_by_value("rejects", _refused(part, refusal), f"{token}{name}")
+            else:
+                logger.error("ClickHouse refuses a row of quarantine itself, it stays in done/: %s", refusal)
+
+
+def _refused(row: pa.Table, refusal: ClickHouseRefused) -> pa.Table:
+    event = row.to_pylist()[0]
+    stamps = {name: event[name] for name in STAMPED}
+    shown = {name: value for name, value in event.items() if name not in STAMPED}
+    entry = stamps | {
+        "tenant": event["tenant"],
+        "api_key": "",
+        "decoder": "sink",
+        "reason": RejectReason.REFUSED_BY_STORE.value,
+        "field": "",
+        "message": str(refusal)[:1000],
+        "raw": json.dumps(shown, default=str),
+    }
+    return pa.Table.from_pylist([entry], schema=QUARANTINE)
+
+
+def _manifest(spool: Spool, group: Group) -> Path:
+    return spool.groups / f"{group.names[0].split('-', 1)[0]}-{group.token}.json"
+
+
+@contextmanager
+def _alone(spool: Spool) -> Iterator[bool]:
+    with (spool.groups / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,61 @@
+"""The canonical columns of a batch of request events, as they lie in the spool and as the table `requests` takes them."""
+
+import pyarrow as pa
+
+LABEL = pa.dictionary(pa.int32(), pa.string())  # becomes LowCardinality(String) without a copy per row
+
+CANONICAL = pa.schema(
+    [
+        ("tenant", LABEL),
+        ("time", pa.timestamp("ms", "UTC")),
+        ("id", pa.string()),
+        ("source", LABEL),
+        ("time_given", pa.bool_()),
+        ("observed", pa.bool_()),
+        ("ingested_at", pa.timestamp("us", "UTC")),
+        ("batch", LABEL),
+        ("row", pa.uint32()),
+        ("project", LABEL),
+        ("api_key_id", LABEL),
+        ("end_user", pa.string()),
+        ("model", LABEL),
+        ("operation", LABEL),
+        ("tier", LABEL),
+        ("status", LABEL),
+        ("finish_reason", LABEL),
+        ("input_tokens", pa.uint64()),
+        ("cached_input_tokens", pa.uint64()),
+        ("cache_write_tokens", pa.uint64()),
+        ("output_tokens", pa.uint64()),
+        ("reasoning_tokens", pa.uint64()),
+        ("queue_ms", pa.float32()),
+        ("ttft_ms", pa.float32()),
+        ("tpot_ms", pa.float32()),
+        ("e2e_ms", pa.float32()),
+        ("region", LABEL),
+        ("cluster", LABEL),
+        ("node", LABEL),
+        ("engine", LABEL),
+        ("gpus", pa.list_(pa.string())),
+        ("stream", pa.bool_()),
+        ("attributes", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+# Stamped by the spool; a decoder does not know them yet.
+STAMPED = ("ingested_at", "batch", "row")
+
+QUARANTINE = pa.schema(
+    [
+        ("ingested_at", pa.timestamp("us", "UTC")),
+        ("batch", pa.string()),
+        ("row", pa.uint32()),
+        ("tenant", pa.string()),
+        ("api_key", pa.string()),
+        ("decoder", pa.string()),
+        ("reason", pa.string()),
+        ("field", pa.string()),
+        ("message", pa.string()),
+        ("raw", pa.string()),
+    ]
+)

@@ -1,0 +1,256 @@
+"""The spool: where an accepted batch lies on disk, fsynced, before its sender hears of it, until its events are sealed.
+
+    incoming/   being written; the writer holds a lock on the file, so that a dead writer's remains can be told from a live one's
+    ready/      accepted, waiting for the drain
+    groups/     manifests of groups that are being inserted (see drain.py)
+    done/       inserted, kept until sealed
+    clock       the last stamp given out on this host
+
+A batch is `<stamp in us>-<batch uuid>.<rows>.events.arrow`, and beside it `.rejects.arrow` if some of its events were refused. Stamps
+never decrease on a host, whatever its clock does: they are given under a lock, and the file is created under the same lock, so
+that no stamp exists without a file that `oldest_pending` sees.
+"""
+
+import fcntl
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from metering.ingest.schema import CANONICAL, LABEL, QUARANTINE
+
+EVENTS = ".events.arrow"
+REJECTS = ".rejects.arrow"
+FOLDERS = ("incoming", "ready", "groups", "done")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SpoolFull(RuntimeError):
+    """No room for another batch: 429. The sender tries again later."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A batch that is on disk."""
+
+    batch: str
+    ingested_at: datetime
+
+
+@dataclass(frozen=True)
+class SpooledFile:
+    """One file of a batch, by what its name says."""
+
+    path: Path
+    stamp_us: int
+    rows: int
+    size: int
+
+    @property
+    def batch(self) -> str:
+        return self.path.name.split("-", 1)[1].split(".", 1)[0]
+
+    @property
+    def is_events(self) -> bool:
+        return self.path.name.endswith(EVENTS)
+
+
+class Spool:
+    """The spool of this host at `root`. Safe for any number of processes at once."""
+
+    def __init__(self, root: Path, max_bytes: int) -> None:
+        self.root = root
+        self.max_bytes = max_bytes
+        self.incoming, self.ready, self.groups, self.done = (root / name for name in FOLDERS)
+
+    def create(self) -> None:
+        for name in FOLDERS:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether this machine has ever accepted anything here."""
+        return (self.root / "clock").exists()
+
+    def accept(self, events: pa.Table | None, rejects: pa.Table | None) -> Accepted:
+        """Put a batch on disk. `events` and `rejects` lack the stamped columns; both files are durable when this returns.
+
+        Raises SpoolFull, or OSError if the disk fails; then nothing was accepted.
+        """
+        self.create()
+        if self.pending_bytes() > self.max_bytes:
+            raise SpoolFull(f"the spool holds more than {self.max_bytes} bytes that are not inserted yet")
+        batch = str(uuid.uuid4())
+        parts = [(REJECTS, rejects, QUARANTINE), (EVENTS, events, CANONICAL)]
+        with self._stamp() as stamp_us:
+            writing = [
+                (_Incoming(self.incoming / f"{stamp_us:016d}-{batch}.{table.num_rows}{suffix}"), table, schema)
+                for suffix, table, schema in parts
+                if table is not None and table.num_rows
+            ]
+        try:
+            for file, table, schema in writing:
+                file.write(stamped(table, schema, stamp_us, batch))
+            for file, _, _ in writing:  # rejects first: what was refused is kept whenever what was taken is
+                file.move_to(self.ready)
+            sync_folder(self.ready)
+        finally:
+            for file, _, _ in writing:
+                file.close()
+        return Accepted(batch, moment(stamp_us))
+
+    def pending(self) -> list[SpooledFile]:
+        """What waits in ready/, oldest first."""
+        return _listed(self.ready)
+
+    def pending_bytes(self) -> int:
+        return sum(file.size for folder in (self.incoming, self.ready) for file in _listed(folder))
+
+    def settled_before(self) -> datetime:
+        """Every stamp this host gave out before the answer is inserted, and it will never give out an earlier one."""
+        self.create()
+        with self._stamp() as stamp_us:
+            held = [file.stamp_us for folder in (self.incoming, self.ready) for file in _listed(folder)]
+            return moment(min([stamp_us, *held]))
+
+    def remove_orphans(self) -> int:
+        """Delete what a killed writer left in incoming/: it was never acknowledged. Returns how many files."""
+        with self._stamp():  # a writer creates and locks its file under this lock: none is seen between the two
+            return sum(_removed_if_dead(file.path) for file in _listed(self.incoming))
+
+    def remove_sealed(self, watermark: datetime) -> int:
+        """Delete what is inserted and sealed. Returns how many files."""
+        until = microseconds(watermark)
+        claimed = self.claimed()  # an unfinished group is repeated from all of its files
+        sealed = [file for file in _listed(self.done) if file.stamp_us < until and file.path.name not in claimed]
+        for file in sealed:
+            file.path.unlink(missing_ok=True)
+        return len(sealed)
+
+    def claimed(self) -> set[str]:
+        """Names of files that unfinished groups hold."""
+        return {name for path in self.groups.glob("*.json") for name in _manifest_names(path)}
+
+    @contextmanager
+    def _stamp(self) -> Iterator[int]:
+        """The next stamp, in microseconds; the host-wide lock is held inside the block."""
+        descriptor = os.open(self.root / "clock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            last = self._last_stamp(os.pread(descriptor, 16, 0))
+            stamp_us = max(time.time_ns() // 1000, last + 1)
+            os.pwrite(descriptor, b"%016d" % stamp_us, 0)  # always 16 bytes: a crash leaves the old number or the new
+            yield stamp_us
+        finally:
+            os.close(descriptor)
+
+    def _last_stamp(self, recorded: bytes) -> int:
+        """What the clock file says; if a power cut left it unreadable, the newest stamp of any file."""
+        if recorded.isdigit():
+            return int(recorded)
+        folders = (self.incoming, self.ready, self.done)
+        return max((file.stamp_us for folder in folders for file in _listed(folder)), default=0)
+
+
+class _Incoming:
+    """A file in incoming/, locked for as long as its writer lives."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("xb")  # closed by close(), which accept() always calls
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def write(self, table: pa.Table) -> None:
+        with pa.ipc.new_stream(self._file, table.schema) as stream:
+            stream.write_table(table.combine_chunks())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def move_to(self, folder: Path) -> None:
+        self.path = self.path.rename(folder / self.path.name)
+
+    def close(self) -> None:
+        if self.path.parent.name == "incoming":
+            self.path.unlink(missing_ok=True)
+        self._file.close()
+
+
+def stamped(table: pa.Table, schema: pa.Schema, stamp_us: int, batch: str) -> pa.Table:
+    """`table` with `ingested_at`, `batch` and, for events, `row` and the time of those that gave none, in the order of `schema`."""
+    rows = table.num_rows
+    columns = {name: table[name] for name in table.column_names}
+    columns["ingested_at"] = pa.repeat(pa.scalar(stamp_us, pa.int64()), rows).cast(pa.timestamp("us", "UTC"))
+    if schema.field("batch").type == LABEL:
+        columns["batch"] = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([batch]))
+    else:
+        columns["batch"] = pa.repeat(pa.scalar(batch), rows)
+    if "row" not in columns:
+        columns["row"] = pa.array(range(rows), pa.uint32())
+    if "time" in columns:
+        columns["time"] = columns["time"].fill_null(
+            pa.scalar(stamp_us // 1000, pa.int64()).cast(pa.timestamp("ms", "UTC"))
+        )
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def moment(stamp_us: int) -> datetime:
+    return EPOCH + timedelta(microseconds=stamp_us)
+
+
+def microseconds(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def _listed(folder: Path) -> list[SpooledFile]:
+    """The batches in a folder, oldest first; a file that is moved away meanwhile is left out."""
+    found = []
+    for path in sorted(folder.glob("*.arrow")) if folder.exists() else ():
+        try:
+            found.append(described(path))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def described(path: Path) -> SpooledFile:
+    """What the name and the size of a batch's file say. Raises FileNotFoundError if it is gone."""
+    stamp, rest = path.name.split("-", 1)
+    return SpooledFile(path, int(stamp), int(rest.split(".")[1]), path.stat().st_size)
+
+
+def _removed_if_dead(path: Path) -> bool:
+    """Delete a file in incoming/ unless its writer lives, or has just moved it on."""
+    try:
+        handle = path.open("rb")
+    except FileNotFoundError:
+        return False
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+
+def _manifest_names(path: Path) -> list[str]:
+    try:
+        return list(json.loads(path.read_text())["names"])
+    except FileNotFoundError:  # finished meanwhile
+        return []
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""Accounts, keys, ingest hosts and seals: what metering keeps in PostgreSQL. Events are in ClickHouse."""
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+
+# The same rule as for the `tenant` field of an event: it stands in URLs, file names and CSV columns.
+TENANT_KEY = RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z", "letters, digits and . _ : - (at most 64)")
+CURRENCY = RegexValidator(r"\A[A-Z]{3}\Z", "an ISO 4217 code such as USD")
+
+
+class Tenant(models.Model):
+    """A customer. Other packages name it by `key`, never by this row's id."""
+
+    key = models.CharField(max_length=64, unique=True, validators=[TENANT_KEY])
+    name = models.CharField(max_length=200)
+    currency = models.CharField(max_length=3, default="USD", validators=[CURRENCY])
+    is_demo = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("key",)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class ApiKey(models.Model):
+    """A credential. Only a hash of the secret is kept; `prefix` finds the row, `digest` proves the secret.
+
+    `tenant` empty: an operator's key, which may write and read for every tenant.
+    """
+
+    prefix = models.CharField(max_length=16, unique=True)
+    digest = models.CharField(max_length=64)  # SHA-256, hex: the secret has 256 random bits, so no slow hash is needed
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="api_keys")
+    scopes = models.JSONField(default=list)  # e.g. ["ingest", "usage:read"]
+    observing = models.BooleanField(default=False)  # what it sends is charted and reconciled, never billed
+    label = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"tw_{self.prefix}..."
+
+
+class Membership(models.Model):
+    """What a person who logs in may see. A customer sees one tenant, the others see the whole provider."""
+
+    class Role(models.TextChoices):
+        OPERATOR = "operator"
+        FINANCE = "finance"
+        CUSTOMER = "customer"
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="membership")
+    role = models.CharField(max_length=16, choices=Role.choices)
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="memberships")
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                name="customer_has_exactly_one_tenant",
+                condition=models.Q(role="customer", tenant__isnull=False)
+                | (~models.Q(role="customer") & models.Q(tenant__isnull=True)),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+
+class IngestHost(models.Model):
+    """What a host that accepts events has published: everything it stamped before `settled_before` is inserted."""
+
+    name = models.CharField(max_length=200, unique=True)
+    settled_before = models.DateTimeField()
+    published_at = models.DateTimeField()
+    pending_files = models.PositiveIntegerField(default=0)
+    pending_bytes = models.PositiveBigIntegerField(default=0)
+    retired_at = models.DateTimeField(null=True, blank=True)  # set by an operator for a host that will not come back
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Seal(models.Model):
+    """One step of the append-only usage ledger: the events with `previous watermark <= ingested_at < watermark`.
+
+    The id is claimed here before a row is written to ClickHouse. Readers use completed seals only, so the rows of a
+    crashed attempt (left CLAIMED, then marked ABANDONED by the next) never count.
+    """
+
+    class State(models.TextChoices):
+        CLAIMED = "claimed"
+        COMPLETED = "completed"
+        ABANDONED = "abandoned"
+
+    watermark_from = models.DateTimeField()
+    watermark = models.DateTimeField()
+    state = models.CharField(max_length=16, choices=State.choices, default=State.CLAIMED)
+    events = models.PositiveBigIntegerField(default=0)
+    duplicates = models.PositiveBigIntegerField(default=0)
+    conflicts = models.PositiveBigIntegerField(default=0)
+    claimed_at = models.DateTimeField(auto_now_add=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["state", "-id"], name="seal_by_state"),)
+
+    def __str__(self) -> str:
+        return f"seal {self.pk} up to {self.watermark:%Y-%m-%dT%H:%M:%S.%fZ} ({self.state})"
