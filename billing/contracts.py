@@ -1,0 +1,150 @@
+"""What crosses the border of this package: frozen values only. `billing.public` has the functions.
+
+Times are aware datetimes in UTC, periods half-open `[start, end)`, quantities whole numbers, money Decimal. Amounts that are to be
+paid are rounded to the currency's minor unit; `exact` and `cost` amounts are not rounded.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Period:
+    """`[start, end)`, on UTC midnights."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
+
+
+@dataclass(frozen=True)
+class UsageTotals:
+    """Sums over a period. Tokens as metered: cached and cache_write within input, reasoning within output."""
+
+    requests: int = 0
+    requests_not_billed: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """Usage of one window and combination of groups, with its cost at the prices in force when it was used.
+
+    `tenant` is '' unless it was asked for; `groups` holds the other dimensions in the order asked for. `cost` is None where
+    `unpriced_tokens` is not 0: some of the usage has no price in `currency`, and a part of a cost would pass for all of it.
+    """
+
+    window_start: datetime
+    tenant: str
+    groups: dict[str, str | int]
+    requests: int
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost: Decimal | None
+    currency: str
+    unpriced_tokens: int
+
+
+@dataclass(frozen=True)
+class UnpricedUsage:
+    """Tokens of a kind that no price of the tenant's currency matches. They keep the period from being closed."""
+
+    model: str
+    tier: str
+    kind: str
+    start: datetime
+    quantity: int
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """`cost` of one model so far, unrounded, of what has a price."""
+
+    model: str
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost: Decimal
+
+
+@dataclass(frozen=True)
+class CostToDate:
+    """What a tenant's period costs so far. `amount` is unrounded and leaves `unpriced` out; invoices round once per line."""
+
+    tenant: str
+    period: Period
+    currency: str
+    amount: Decimal
+    as_of: datetime
+    by_model: tuple[ModelCost, ...]
+    unpriced: tuple[UnpricedUsage, ...]
+
+
+@dataclass(frozen=True)
+class InvoiceSummary:
+    """`as_of`: what had arrived before this moment is billed."""
+
+    number: str
+    tenant: str
+    period_start: datetime
+    period_end: datetime
+    currency: str
+    subtotal: Decimal
+    tax: Decimal
+    total: Decimal
+    status: str
+    as_of: datetime
+    finalised_at: datetime | None
+
+
+@dataclass(frozen=True)
+class InvoiceLineInfo:
+    """`amount_exact` = `amount` + `residual`. `per_million` is None where `billed` is False (requests that failed)."""
+
+    position: int
+    model: str
+    tier: str
+    kind: str
+    start: datetime
+    end: datetime
+    quantity: int
+    billed: bool
+    per_million: Decimal | None
+    amount_exact: Decimal
+    amount: Decimal
+    residual: Decimal
+    tax_rate: Decimal
+    explanation: str
+
+
+@dataclass(frozen=True)
+class InvoiceTaxInfo:
+    """`rate` is a fraction: 0.19 for 19 %."""
+
+    rate: Decimal
+    base: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class InvoiceDetail:
+    """An invoice with everything that reproduces it."""
+
+    summary: InvoiceSummary
+    usage: UsageTotals
+    lines: tuple[InvoiceLineInfo, ...]
+    taxes: tuple[InvoiceTaxInfo, ...]
+    seal: int
+    price_book: str
+    price_version: int
+    rating_version: int
