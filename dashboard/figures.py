@@ -1,0 +1,161 @@
+"""Data to Plotly figures: pure functions, values in, plain dictionaries out.
+
+Colours are names of tokens of the style sheet (`--series-1`), which the page replaces by their values, so that one figure serves
+the light and the dark theme. Lines differ by dash and bars by pattern as well as by colour. A trace's `uid` names the
+series that holds its numbers, so that a live page is sent numbers alone and not the figure again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from metering.public import LivePoint, Quantiles
+
+Figure = dict[str, Any]
+Numbers = list[float | None]
+LEVELS = ("p50", "p90", "p95", "p99")
+PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")
+SERIES_COLOURS = 8
+
+
+@dataclass(frozen=True)
+class Line:
+    uid: str
+    label: str
+    colour: str
+    dash: str = "solid"
+    width: float = 1.75
+
+
+REQUESTS = (
+    Line("requests.ok", "ok", "--series-1"),
+    Line("requests.cancelled", "cancelled", "--series-2", "dot"),
+    Line("requests.error", "error", "--series-bad", "dash", 2.25),
+)
+TOKENS = (
+    Line("tokens.input", "input", "--series-1"),
+    Line("tokens.output", "output", "--series-3", "dash", 2.25),
+)
+PERCENTILE_STYLES = (
+    ("solid", "--series-1"),
+    ("dash", "--series-3"),
+    ("dashdot", "--series-2"),
+    ("dot", "--series-bad"),
+)
+
+
+def overview_figures() -> dict[str, Figure]:
+    """Every chart of the operator's overview, by the id of its place on the page; the numbers come from `overview_series`."""
+    return {
+        "chart-requests": line_figure(REQUESTS, "requests / s"),
+        "chart-tokens": line_figure(TOKENS, "tokens / s"),
+        "chart-ttft": line_figure(_percentiles("ttft"), "ms"),
+        "chart-tpot": line_figure(_percentiles("tpot"), "ms / token"),
+        "chart-e2e": line_figure(_percentiles("e2e"), "s"),
+    }
+
+
+def overview_series(points: Sequence[LivePoint]) -> dict[str, Any]:
+    """`x`: where each step ends, in epoch milliseconds. `y`: numbers by uid, rates per second, None where nothing was measured."""
+    y: dict[str, Numbers] = {
+        "requests.ok": [_round(point.counts.per_second(point.counts.ok)) for point in points],
+        "requests.cancelled": [_round(point.counts.per_second(point.counts.cancelled)) for point in points],
+        "requests.error": [_round(point.counts.per_second(point.counts.error)) for point in points],
+        "tokens.input": [_round(point.counts.per_second(point.counts.input_tokens)) for point in points],
+        "tokens.output": [_round(point.counts.per_second(point.counts.output_tokens)) for point in points],
+    }
+    for level in LEVELS:
+        y[f"ttft.{level}"] = [_level(point.ttft_ms, level, 1) for point in points]
+        y[f"tpot.{level}"] = [_level(point.tpot_ms, level, 1) for point in points]
+        y[f"e2e.{level}"] = [_level(point.e2e_ms, level, 1000) for point in points]
+    return {"x": [int(point.end.timestamp() * 1000) for point in points], "y": y}
+
+
+def line_figure(lines: Sequence[Line], unit: str) -> Figure:
+    """Lines over time in UTC, without numbers."""
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "uid": line.uid,
+            "name": line.label,
+            "line": {"color": line.colour, "dash": line.dash, "width": line.width},
+            "hovertemplate": "%{y:,.3~g} " + unit,
+        }
+        for line in lines
+    ]
+    return {"data": data, "layout": _layout(unit)}
+
+
+def daily_figure(days: Sequence[date], by_model: Mapping[str, Sequence[int]], unit: str = "tokens") -> Figure:
+    """Stacked bars, a bar a day; `by_model` holds as many numbers for each model as there are days."""
+    data = [
+        {
+            "type": "bar",
+            "name": model,
+            "x": [day.isoformat() for day in days],
+            "y": list(numbers),
+            "marker": _filled(f"--series-{position % SERIES_COLOURS + 1}", PATTERNS[position % len(PATTERNS)]),
+            "hovertemplate": "%{y:,} " + unit,
+        }
+        for position, (model, numbers) in enumerate(by_model.items())
+    ]
+    layout = _layout(f"{unit} a day") | {"barmode": "stack", "bargap": 0.25}
+    layout["legend"] |= {"traceorder": "normal"}
+    layout["xaxis"] |= {"tickformat": "%-d %b", "hoverformat": "%a %-d %b %Y"}
+    return {"data": data, "layout": layout}
+
+
+def _filled(colour: str, pattern: str) -> dict[str, Any]:
+    return {
+        "color": colour,
+        "pattern": {
+            "shape": pattern,
+            "bgcolor": colour,
+            "fgcolor": "--surface",
+            "fgopacity": 0.55,
+            "size": 7,
+            "solidity": 0.2,
+        },
+    }
+
+
+def _percentiles(name: str) -> list[Line]:
+    return [
+        Line(f"{name}.{level}", level, colour, dash)
+        for level, (dash, colour) in zip(LEVELS, PERCENTILE_STYLES, strict=True)
+    ]
+
+
+def _layout(unit: str) -> dict[str, Any]:
+    axis = {"gridcolor": "--line", "linecolor": "--line-strong", "zeroline": False, "tickfont": {"size": 11}}
+    return {
+        "height": 225,
+        "margin": {"l": 56, "r": 12, "t": 8, "b": 34},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": "--ink-soft", "size": 12, "family": "system-ui, sans-serif"},
+        "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": "--surface-raised", "bordercolor": "--line-strong", "font": {"color": "--ink"}},
+        "showlegend": True,
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemwidth": 36, "font": {"size": 11}},
+        "xaxis": axis | {"type": "date", "hoverformat": "%Y-%m-%d %H:%M UTC", "fixedrange": True},
+        "yaxis": axis
+        | {
+            "rangemode": "tozero",
+            "tickformat": "~s" if unit.startswith("tokens") else ",~r",
+            "nticks": 6,
+            "title": {"text": unit, "font": {"size": 11}, "standoff": 6},
+            "fixedrange": True,
+        },
+    }
+
+
+def _level(quantiles: Quantiles | None, level: str, divisor: int) -> float | None:
+    return None if quantiles is None else _round(getattr(quantiles, level) / divisor)
+
+
+def _round(value: float) -> float:
+    """Four significant digits: what a pixel can show, and a third of the bytes."""
+    return float(f"{value:.4g}")

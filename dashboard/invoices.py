@@ -1,0 +1,147 @@
+"""Lists and pages of invoices: everybody's for operator and finance, the visitor's own for a customer."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from billing.contracts import InvoiceDetail, InvoiceSummary
+from billing.public import invoice, invoices, plain
+from dashboard import csv
+from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only
+from dashboard.formats import decimals
+
+PAGE = 100
+CSV_COLUMNS = (
+    "number",
+    "tenant",
+    "period_start",
+    "period_end",
+    "currency",
+    "subtotal",
+    "tax",
+    "total",
+    "status",
+    "as_of",
+)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of the invoices listed, one for each currency."""
+
+    currency: str
+    count: int
+    subtotal: Decimal
+    tax: Decimal
+    total: Decimal
+
+
+@require_GET
+@only(OPERATOR, FINANCE)
+def all_invoices(request: HttpRequest, who: Visitor) -> HttpResponse:
+    return _list(request, None, "invoice", "invoices-csv")
+
+
+@require_GET
+@only(CUSTOMER)
+def own_invoices(request: HttpRequest, who: Visitor) -> HttpResponse:
+    return _list(request, _own(who), "portal-invoice", "portal-invoices-csv")
+
+
+@require_GET
+@only(OPERATOR, FINANCE)
+def any_invoice(request: HttpRequest, who: Visitor, number: str) -> HttpResponse:
+    return _page(request, number, None)
+
+
+@require_GET
+@only(CUSTOMER)
+def own_invoice(request: HttpRequest, who: Visitor, number: str) -> HttpResponse:
+    return _page(request, number, _own(who))
+
+
+@require_GET
+@only(OPERATOR, FINANCE)
+def all_csv(request: HttpRequest, who: Visitor) -> HttpResponse:
+    return _csv("invoices.csv", invoices(None, limit=None))
+
+
+@require_GET
+@only(CUSTOMER)
+def own_csv(request: HttpRequest, who: Visitor) -> HttpResponse:
+    return _csv("invoices.csv", invoices(_own(who), limit=None))
+
+
+def _own(who: Visitor) -> str:
+    """The tenant to ask for. Never None, which would mean everybody's."""
+    if not who.tenant:
+        raise Http404("this account belongs to no customer")
+    return who.tenant
+
+
+def _list(request: HttpRequest, tenant: str | None, page: str, csv_name: str) -> HttpResponse:
+    found = invoices(tenant, limit=PAGE + 1, before=request.GET.get("before") or None)
+    listed = found[:PAGE]
+    context = {
+        "section": "invoices",
+        "invoices": listed,
+        "totals": totals(listed),
+        "older": listed[-1].number if len(found) > PAGE else "",
+        "page": page,
+        "csv": csv_name,
+        "with_customer": tenant is None,
+    }
+    return render(request, "invoices/list.html", context)
+
+
+def _page(request: HttpRequest, number: str, tenant: str | None) -> HttpResponse:
+    found = invoice(number, tenant)
+    if found is None:
+        raise Http404(f"there is no invoice {number!r}")
+    prices = [line.per_million for line in found.lines if line.per_million is not None]
+    context = {
+        "section": "invoices",
+        "invoice": found,
+        "residual": residual(found),
+        "price_places": max((decimals(price) for price in prices), default=0),
+        "amount_places": max((decimals(line.amount_exact) for line in found.lines), default=0),
+        "with_customer": tenant is None,
+    }
+    return render(request, "invoices/detail.html", context)
+
+
+def residual(found: InvoiceDetail) -> Decimal:
+    """What rounding once per line left out, over all lines."""
+    return sum((line.residual for line in found.lines), Decimal(0))
+
+
+def totals(listed: Sequence[InvoiceSummary]) -> list[Totals]:
+    by_currency: defaultdict[str, list[InvoiceSummary]] = defaultdict(list)
+    for one in listed:
+        by_currency[one.currency].append(one)
+    return [
+        Totals(
+            currency,
+            len(held),
+            sum((one.subtotal for one in held), Decimal(0)),
+            sum((one.tax for one in held), Decimal(0)),
+            sum((one.total for one in held), Decimal(0)),
+        )
+        for currency, held in sorted(by_currency.items())
+    ]
+
+
+def _csv(name: str, listed: Sequence[InvoiceSummary]) -> HttpResponse:
+    return csv.download(name, CSV_COLUMNS, [[_cell(one, column) for column in CSV_COLUMNS] for one in listed])
+
+
+def _cell(one: InvoiceSummary, column: str) -> str:
+    value = getattr(one, column)
+    if isinstance(value, Decimal):
+        return plain(value)
+    return value if isinstance(value, str) else value.isoformat()

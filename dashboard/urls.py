@@ -1,0 +1,26 @@
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+
+from dashboard import invoices
+from dashboard.login import Login, home
+from dashboard.operator import views as operator
+from dashboard.portal import views as portal
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("login/", Login.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("operator/", operator.overview, name="operator-overview"),
+    path("operator/live/", operator.live, name="operator-live"),
+    path("customers/", portal.customers, name="customers"),
+    path("customers/<str:key>/", portal.customer, name="customer"),
+    path("customers/<str:key>/usage.csv", portal.customer_csv, name="customer-csv"),
+    path("invoices/", invoices.all_invoices, name="invoices"),
+    path("invoices.csv", invoices.all_csv, name="invoices-csv"),
+    path("invoices/<str:number>/", invoices.any_invoice, name="invoice"),
+    path("portal/", portal.portal, name="portal"),
+    path("portal/usage.csv", portal.portal_csv, name="portal-csv"),
+    path("portal/invoices/", invoices.own_invoices, name="portal-invoices"),
+    path("portal/invoices.csv", invoices.own_csv, name="portal-invoices-csv"),
+    path("portal/invoices/<str:number>/", invoices.own_invoice, name="portal-invoice"),
+]

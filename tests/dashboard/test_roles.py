@@ -1,0 +1,105 @@
+"""Who may open what: every page, by every role, and another tenant's objects."""
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from dashboard import urls
+from metering.contracts import TenantInfo
+from tests.dashboard.conftest import LogIn
+
+STAFF = {"operator", "finance"}
+ROLES_OF = {
+    "operator-overview": {"operator"},
+    "operator-live": {"operator"},
+    "customers": STAFF,
+    "customer": STAFF,
+    "customer-csv": STAFF,
+    "invoices": STAFF,
+    "invoices-csv": STAFF,
+    "invoice": STAFF,
+    "portal": {"customer"},
+    "portal-csv": {"customer"},
+    "portal-invoices": {"customer"},
+    "portal-invoices-csv": {"customer"},
+    "portal-invoice": {"customer"},
+}
+OPEN_TO_ALL = {"home", "login", "logout"}
+
+
+def address(name: str, tenant: str, number: str) -> str:
+    if name in {"customer", "customer-csv"}:
+        return reverse(name, args=[tenant])
+    if name in {"invoice", "portal-invoice"}:
+        return reverse(name, args=[number])
+    return reverse(name)
+
+
+def test_every_address_of_the_dashboard_is_in_this_matrix() -> None:
+    assert get_resolver()
+    assert {pattern.name for pattern in urls.urlpatterns} == set(ROLES_OF) | OPEN_TO_ALL
+
+
+@pytest.mark.django_db(transaction=True)  # the live view closes the request's connection
+@pytest.mark.parametrize("role", ["operator", "finance", "customer"])
+def test_each_role_opens_its_pages_and_no_other(role: str, tenant: TenantInfo, invoiced: str, log_in: LogIn) -> None:
+    client = log_in(role, tenant.key if role == "customer" else None)
+    found = {name: client.get(address(name, tenant.key, invoiced)).status_code for name in ROLES_OF}
+    assert found == {name: 200 if role in allowed else 403 for name, allowed in ROLES_OF.items()}
+
+
+@pytest.mark.parametrize("name", ROLES_OF)
+def test_who_is_not_logged_in_is_sent_to_the_log_in_and_back(name: str, db: None) -> None:
+    path = address(name, "t", "TW-2026-000001")
+    response = Client().get(path)
+    assert response.status_code == 302
+    assert response["Location"] == f"{reverse('login')}?next={path}"
+
+
+@pytest.mark.parametrize("name", ROLES_OF)
+def test_a_user_without_a_role_is_refused_and_told_why(name: str, log_in: LogIn) -> None:
+    response = log_in("").get(address(name, "t", "TW-2026-000001"))
+    assert response.status_code == 403
+    assert b"no role yet" in response.content
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
+def test_pages_only_answer_get(method: str, log_in: LogIn) -> None:
+    client = log_in("operator")
+    for name in ROLES_OF:
+        assert getattr(client, method)(address(name, "t", "n")).status_code == 405
+
+
+def test_another_tenants_invoice_is_not_found_and_not_listed(
+    tenant: TenantInfo, other: TenantInfo, invoiced: str, log_in: LogIn
+) -> None:
+    client = log_in("customer", other.key)
+    assert client.get(reverse("portal-invoice", args=[invoiced])).status_code == 404
+    assert invoiced not in client.get(reverse("portal-invoices")).content.decode()
+    assert invoiced not in client.get(reverse("portal-invoices-csv")).content.decode()
+
+
+def test_a_tenant_named_in_the_address_changes_nothing_for_a_customer(
+    tenant: TenantInfo, other: TenantInfo, invoiced: str, log_in: LogIn
+) -> None:
+    client = log_in("customer", other.key)
+    for name in ("portal", "portal-csv", "portal-invoices", "portal-invoices-csv"):
+        shown = client.get(reverse(name), {"tenant": tenant.key, "month": "2026-01"}).content.decode()
+        assert tenant.key not in shown
+        assert "1,234,567" not in shown
+        assert "1234567" not in shown
+
+
+def test_staff_get_404_for_what_there_is_not(log_in: LogIn) -> None:
+    client = log_in("finance")
+    assert client.get(reverse("customer", args=["nobody"])).status_code == 404
+    assert client.get(reverse("invoice", args=["TW-1999-000001"])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("role", "page"), [("operator", "operator-overview"), ("finance", "invoices"), ("customer", "portal")]
+)
+def test_home_is_where_the_role_starts(role: str, page: str, tenant: TenantInfo, log_in: LogIn) -> None:
+    response = log_in(role, tenant.key if role == "customer" else None).get("/")
+    assert response.status_code == 302
+    assert response["Location"] == reverse(page)
