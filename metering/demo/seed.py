@@ -1,0 +1,70 @@
+"""Making the demo's provider: customers, people, prices, 35 days of history, last month's invoices.
+
+Every step may be run again: what is there stays, and history is topped up from where it ends. Prices and invoices are billing's, which
+this package does not know: they are made by its commands, as an operator would.
+"""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.core.management import call_command
+from django.core.management.base import CommandError, OutputWrapper
+
+from metering import accounts, users
+from metering.demo.provider import CUSTOMERS, EUR_PER_USD, MODELS, Model
+from metering.demo.state import DemoState, Login
+
+TIER_FACTORS = {"": Decimal(1), "batch": Decimal("0.5"), "priority": Decimal("1.75")}
+PEOPLE = (
+    ("operator", "demo-operator", None, "/operator/"),
+    ("finance", "demo-finance", None, "/"),
+    ("customer", "demo-customer", "harbor-code", "/portal/"),
+)
+
+
+def create_customers() -> None:
+    known = {tenant.key for tenant in accounts.tenants()}
+    for customer in CUSTOMERS:
+        if customer.key not in known:
+            accounts.create_tenant(customer.key, customer.name, customer.currency, is_demo=True)
+
+
+def create_people(state: DemoState) -> None:
+    """One for each audience. A password is on disk before it is in force, so that none is ever lost."""
+    known = {login.username for login in state.logins}
+    for role, username, _, url in PEOPLE:
+        if username not in known:
+            state.logins.append(Login(role, username, secrets.token_urlsafe(12), url))
+    state.save()
+    passwords = {login.username: login.password for login in state.logins}
+    for role, username, tenant, _ in PEOPLE:
+        users.ensure_user(username, role, tenant, password=passwords[username])
+
+
+def set_prices(quiet: OutputWrapper) -> None:
+    for model in MODELS:
+        for currency, factor in (("USD", Decimal(1)), ("EUR", EUR_PER_USD)):
+            for tier, tier_factor in TIER_FACTORS.items():
+                for kind, price in _prices(model).items():
+                    options = {"model": model.name, "kind": kind, "currency": currency, "tier": tier}
+                    amount = str((price * factor * tier_factor).normalize())
+                    call_command("set_price", per_million=amount, stdout=quiet, stderr=quiet, **options)
+
+
+def _prices(model: Model) -> dict[str, Decimal]:
+    prices = {"input": model.input_price, "cached_input": model.cached_price}
+    return prices if model.embeds else prices | {"output": model.output_price}
+
+
+def close_months(state: DemoState, now: datetime, out: OutputWrapper, say: Callable[[str], None]) -> None:
+    """Invoices of the demo's customers for the month before this one. Other tenants are left alone."""
+    last = now.replace(day=1) - timedelta(days=1)
+    if (last.year, last.month) < (state.anchor.year, state.anchor.month):
+        return
+    for customer in CUSTOMERS:
+        try:
+            call_command("close_period", tenant=customer.key, period=f"{last:%Y-%m}", stdout=out, stderr=out)
+        except CommandError as error:
+            say(f"no invoice for {customer.key}: {error}")
