@@ -1,0 +1,53 @@
+"""What readers wait for: the usage query, the pages, the audit of an invoice. Run after ingest has filled the tables."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from bench.report import Figure, figure, percentile
+from bench.stack import ROOT
+
+REPEATS = 40
+
+
+def measure_usage(url: str, key: str) -> list[Figure]:
+    now = datetime.now(UTC)
+    query = {
+        "from": (now - timedelta(days=30)).strftime("%Y-%m-%dT00:00:00Z"),
+        "to": (now + timedelta(days=1)).strftime("%Y-%m-%dT00:00:00Z"),
+        "window": "day",
+        "group_by": "model",
+    }
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
+        times = _timed(lambda: client.get("/api/v1/usage", params=query).raise_for_status())
+    return [figure("query.usage_p95_ms", percentile(times, 0.95), note="30 days by day and model, one tenant")]
+
+
+def measure_pages(url: str, data_dir: str) -> list[Figure]:
+    password = subprocess.run(
+        [sys.executable, "manage.py", "create_user", "bench-operator", "--role", "operator", "--data-dir", data_dir],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    with httpx.Client(base_url=url, timeout=30, follow_redirects=True) as client:
+        client.get("/login/")
+        form = {"username": "bench-operator", "password": password, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        client.post("/login/", data=form, headers={"Referer": url}).raise_for_status()
+        times = _timed(lambda: client.get("/operator/").raise_for_status())
+    return [figure("page.p95_ms", percentile(times, 0.95), note="/operator/, logged in")]
+
+
+def _timed(call: Callable[[], object]) -> list[float]:
+    call()  # once before the clock runs: connections and compiled templates
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - started) * 1000)
+    return times

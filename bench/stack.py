@@ -1,0 +1,57 @@
+"""The whole stack, started as a user starts it, in a data directory of its own; and Django set up to look into it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+START_TIMEOUT_S = 120
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(data_dir: Path) -> Iterator[str]:
+    """`manage.py up` on an empty `data_dir`; yields the web address. Everything is stopped and removed at the end."""
+    shutil.rmtree(data_dir, ignore_errors=True)
+    data_dir.mkdir(parents=True)
+    port = free_port()
+    log = data_dir / "up.log"
+    command = [sys.executable, "manage.py", "up", "--port", str(port), "--data-dir", str(data_dir)]
+    with log.open("w") as output:
+        up = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        _wait_ready(up, log)
+        os.environ["TALLYWATT_DATA_DIR"] = str(data_dir)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.wait(30)
+        shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def _wait_ready(up: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while "ready http://" not in log.read_text():
+        if up.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the stack did not start:\n{log.read_text()[-2000:]}")
+        time.sleep(0.2)
+
+
+def setup_django() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("TALLYWATT_LOG_LEVEL", "WARNING")  # httpx would log every request
+    import django
+
+    django.setup()
