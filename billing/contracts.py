@@ -8,6 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+# An invoice as a row of the finance API and of every CSV.
+INVOICE_COLUMNS = (
+    "number",
+    "tenant",
+    "period_start",
+    "period_end",
+    "currency",
+    "subtotal",
+    "tax",
+    "total",
+    "status",
+    "as_of",
+)
+
 
 @dataclass(frozen=True)
 class Period:

@@ -9,25 +9,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from billing.contracts import InvoiceDetail, InvoiceSummary
+from billing.contracts import INVOICE_COLUMNS, InvoiceDetail, InvoiceSummary
 from billing.public import invoice, invoices, plain
 from dashboard import csv
 from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only
 from dashboard.formats import decimals
 
 PAGE = 100
-CSV_COLUMNS = (
-    "number",
-    "tenant",
-    "period_start",
-    "period_end",
-    "currency",
-    "subtotal",
-    "tax",
-    "total",
-    "status",
-    "as_of",
-)
 
 
 @dataclass(frozen=True)
@@ -137,7 +125,7 @@ def totals(listed: Sequence[InvoiceSummary]) -> list[Totals]:
 
 
 def _csv(name: str, listed: Sequence[InvoiceSummary]) -> HttpResponse:
-    return csv.download(name, CSV_COLUMNS, [[_cell(one, column) for column in CSV_COLUMNS] for one in listed])
+    return csv.download(name, INVOICE_COLUMNS, [[_cell(one, column) for column in INVOICE_COLUMNS] for one in listed])
 
 
 def _cell(one: InvoiceSummary, column: str) -> str:

@@ -8,7 +8,7 @@ ClickHouse then writes rows of an abandoned seal, which never count either.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -24,8 +24,8 @@ from metering.clickhouse.queries.usage import (
 )
 from metering.contracts import BUCKET_MINUTES, SealInfo
 from metering.models import IngestHost, Seal
+from metering.moments import EPOCH
 
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MS = 24 * 3600 * 1000
 ADVISORY_LOCK = 0x7A11_0001  # one seal at a time over all hosts
 SEAL_TIMEOUT_S = 1800
@@ -94,7 +94,7 @@ def seal_usage(*, now: bool = False) -> SealOutcome:
     with _only_one():
         hosts = holding_hosts()
         previous = latest_seal()
-        begin = previous.watermark if previous else BEGINNING
+        begin = previous.watermark if previous else EPOCH
         until = _watermark(hosts, now=now)
         if until is None or until <= begin:
             return SealOutcome(seal=previous, held_by=hosts)

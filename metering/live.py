@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
+from metering import moments
 from metering.clickhouse import client
 from metering.clickhouse.queries.live import (
     LATENCIES,
@@ -24,6 +25,7 @@ from metering.clickhouse.queries.live import (
     Totals,
 )
 
+MILLISECOND = timedelta(milliseconds=1)
 PULSE = timedelta(seconds=60)
 ARRIVALS_WATCHED = timedelta(minutes=15)
 TIMEOUT_S = 5.0
@@ -95,14 +97,14 @@ class LiveGroup:
 
 def live_pulse(scope: LiveScope, now: datetime) -> LiveCounts:
     """The sixty seconds up to `now`, from raw rows."""
-    until = _ms(now)
-    query = Pulse(until - _ms_of(PULSE), until, _ms_of(settings.INGEST_MAX_FUTURE), _subset(scope))
+    until = moments.milliseconds(now)
+    query = Pulse(until - PULSE // MILLISECOND, until, settings.INGEST_MAX_FUTURE // MILLISECOND, _subset(scope))
     return LiveCounts(PULSE.total_seconds(), *(int(value) for value in _run(query).rows[0]))
 
 
 def newest_arrival(now: datetime) -> datetime | None:
     """When the newest event was accepted, if that was in the last 15 minutes."""
-    newest = int(_run(NewestArrival(_ms(now - ARRIVALS_WATCHED))).rows[0][0])
+    newest = int(_run(NewestArrival(moments.milliseconds(now - ARRIVALS_WATCHED))).rows[0][0])
     return datetime.fromtimestamp(newest / 1000, UTC) if newest else None
 
 
@@ -115,13 +117,17 @@ def newest_hour() -> datetime | None:
 def live_recent(scope: LiveScope, minutes: int, now: datetime) -> LivePoint:
     """The current minute so far and the `minutes` whole ones before it, with latencies."""
     start = now.replace(second=0, microsecond=0) - timedelta(minutes=minutes)
-    return _point(start, now, _run(Totals("minute", _s(start), _s(now) + 1, _subset(scope))).rows[0])
+    return _point(
+        start, now, _run(Totals("minute", moments.seconds(start), moments.seconds(now) + 1, _subset(scope))).rows[0]
+    )
 
 
 def live_day(scope: LiveScope, now: datetime) -> LiveCounts:
     """Since midnight UTC."""
     start = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    row = _run(Totals("hour", _s(start), _s(now) + 1, _subset(scope), with_latencies=False)).rows[0]
+    row = _run(
+        Totals("hour", moments.seconds(start), moments.seconds(now) + 1, _subset(scope), with_latencies=False)
+    ).rows[0]
     return _counts((now - start).total_seconds(), row)
 
 
@@ -131,9 +137,9 @@ def live_series(scope: LiveScope, start: datetime, step: timedelta, now: datetim
     Steps of whole hours read the hourly rollup, others the minutes'.
     """
     seconds = int(step.total_seconds())
-    query = Series(_grain(step), _s(start), _s(now) + 1, seconds, _subset(scope))
+    query = Series(_grain(step), moments.seconds(start), moments.seconds(now) + 1, seconds, _subset(scope))
     found = {int(row[0]): row[1:] for row in _run(query).rows}
-    edges = [*range(_s(start), _s(now) + 1, seconds), _s(now)]
+    edges = [*range(moments.seconds(start), moments.seconds(now) + 1, seconds), moments.seconds(now)]
     points = []
     for begin, end in pairwise(edges):
         if end > begin:
@@ -146,13 +152,15 @@ def live_breakdown(
     scope: LiveScope, start: datetime, step: timedelta, now: datetime, *, group: str, latency: str
 ) -> list[LiveGroup]:
     """The busiest GROUP_LIMIT models or tenants in `[start, now)`. Raises ValueError for another group or latency."""
-    query = Breakdown(_grain(step), _s(start), _s(now) + 1, group, latency, GROUP_LIMIT, _subset(scope))
+    query = Breakdown(
+        _grain(step), moments.seconds(start), moments.seconds(now) + 1, group, latency, GROUP_LIMIT, _subset(scope)
+    )
     seconds = (now - start).total_seconds()
     return [LiveGroup(str(row[0]), _counts(seconds, row[1:6]), _quantiles(row[6])) for row in _run(query).rows]
 
 
 def models_seen(since: datetime, tenant: str | None = None) -> list[str]:
-    return [str(row[0]) for row in _run(ModelsSeen(_s(since), Subset(tenant))).rows]
+    return [str(row[0]) for row in _run(ModelsSeen(moments.seconds(since), Subset(tenant))).rows]
 
 
 def _grain(step: timedelta) -> str:
@@ -185,15 +193,3 @@ def _quantiles(values: Any) -> Quantiles | None:
     if any(value != value for value in values):  # noqa: PLR0124 - true for NaN alone
         return None
     return Quantiles(*(float(value) for value in values))
-
-
-def _ms(moment: datetime) -> int:
-    return _ms_of(moment - datetime(1970, 1, 1, tzinfo=UTC))
-
-
-def _ms_of(span: timedelta) -> int:
-    return span // timedelta(milliseconds=1)
-
-
-def _s(moment: datetime) -> int:
-    return _ms(moment) // 1000

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from metering.clickhouse import client
-from metering.clickhouse.queries.usage import WINDOWS, LedgerDifferences, RawUsage, Scope, SealedUsage, milliseconds
+from metering.clickhouse.queries.usage import WINDOWS, LedgerDifferences, RawUsage, Scope, SealedUsage
 from metering.contracts import DIMENSIONS, MEASURES, SealInfo, UsageRow
-from metering.ledger import BEGINNING, abandoned_up_to, arrivals_scope, bucket_end, bucket_start, latest_seal
+from metering.ledger import abandoned_up_to, arrivals_scope, bucket_end, bucket_start, latest_seal
+from metering.moments import EPOCH, milliseconds
 
 MAX_ROWS = 500_000
 AUDIT_TIMEOUT_S = 600
@@ -81,7 +82,7 @@ def current_usage(
     ask = _checked(start, end, tenant, group_by, window)
     seal = as_of or latest_seal()
     rows = _sealed_any_bounds(ask, seal) if seal is not None else []
-    return _added(ask, rows + _unsealed(ask, seal.watermark if seal else BEGINNING))
+    return _added(ask, rows + _unsealed(ask, seal.watermark if seal else EPOCH))
 
 
 def ledger_differences(

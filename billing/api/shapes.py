@@ -12,18 +12,6 @@ from billing.contracts import CostRow, InvoiceLineInfo, InvoiceSummary
 from billing.rating import plain
 from metering.contracts import MEASURES
 
-INVOICE_COLUMNS = (
-    "number",
-    "tenant",
-    "period_start",
-    "period_end",
-    "currency",
-    "subtotal",
-    "tax",
-    "total",
-    "status",
-    "as_of",
-)
 LINE_COLUMNS = (
     "line",
     "model",

@@ -18,7 +18,7 @@ from billing.api import parameters, shapes
 from billing.api.access import HasScope, KeyAuthentication, credential_of, tenant_asked
 from billing.api.problems import InvalidParameter, problem_handler
 from billing.api.renderers import CsvRenderer
-from billing.contracts import CostRow
+from billing.contracts import INVOICE_COLUMNS, CostRow
 from metering.contracts import DIMENSIONS, Scope
 
 TENANT = OpenApiParameter("tenant", str, description="for an operator's key: only this tenant")
@@ -111,7 +111,7 @@ class InvoicesView(FinanceView):
         rows = invoices.invoices(tenant, limit=None if size is None else size + 1, before=before)
         page = rows if size is None else rows[:size]
         following = parameters.encoded(page[-1].number) if len(page) < len(rows) else None
-        return self.answer(request, shapes.INVOICE_COLUMNS, [shapes.invoice_row(row) for row in page], following)
+        return self.answer(request, INVOICE_COLUMNS, [shapes.invoice_row(row) for row in page], following)
 
 
 class InvoiceLinesView(FinanceView):

@@ -141,7 +141,6 @@ class _Pool:
 
     def __init__(self, url: str, idle: int = 8) -> None:
         self.url = url
-        self.pid = os.getpid()
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue(maxsize=idle)
 
     def take(self) -> Client:

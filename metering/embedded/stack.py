@@ -133,7 +133,7 @@ class _Ports:
     def of(self, name: str) -> int:
         port = self._known.get(name)
         if port is None or not port_is_free(port):
-            port = _free_port()
+            port = free_port()
             self._known[name] = port
             write_private(self._path, json.dumps(self._known))
         return port
@@ -149,7 +149,8 @@ def port_is_free(port: int) -> bool:
         return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on at this moment."""
     for _ in range(1000):
         port = secrets.choice(PORTS)
         if port_is_free(port):

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from config import environment
-from config.stack import STACK_FILE, StackUrls
+from config.stack import STACK_FILE
 from metering.embedded import services
 from metering.embedded.processes import ROOT, Child, EmbeddedError, wait_for_earlier_run
 from metering.embedded.secretsfile import write_private
@@ -86,11 +86,11 @@ class Supervisor:
         self._manage("migrate", "migrate", "--no-input", "--verbosity", "1")
         self._manage("clickhouse schema", "clickhouse_migrate")
         for build in (services.worker, services.beat):
-            self._start_service(build(self.data_dir, self._environment(urls)))
-        self._start_service(services.web(self.data_dir, self.port, self._environment(urls)))
+            self._start_service(build(self.data_dir, self._environment()))
+        self._start_service(services.web(self.data_dir, self.port, self._environment()))
         if self.demo:
             self._manage("demo data", "demo", "seed", show=True)
-            self._start_service(services.demo_traffic(self.data_dir, self._environment(urls)))
+            self._start_service(services.demo_traffic(self.data_dir, self._environment()))
         self.say(f"ready {urls.web_url}")
         self._say_logins(urls.web_url)
 
@@ -105,7 +105,7 @@ class Supervisor:
     def _said(self, child: Child, address: str, clock: float) -> None:
         self.say(f"{child.name:<11} {address:<28} pid {child.pid:<8} {time.monotonic() - clock:.1f} s")
 
-    def _environment(self, urls: StackUrls) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         """For the application's processes: they find everything through the data directory's stack.json."""
         return {
             "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -125,7 +125,7 @@ class Supervisor:
             process = subprocess.Popen(  # noqa: S603 - our own command
                 words,
                 cwd=ROOT,
-                env=dict(os.environ) | self._environment(StackUrls()),
+                env=dict(os.environ) | self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=None if show else output,
                 stderr=None if show else subprocess.STDOUT,
@@ -144,7 +144,7 @@ class Supervisor:
             raise EmbeddedError(f"manage.py {' '.join(arguments)} failed with exit code {code}{detail}")
         self.say(f"{title:<40} done {time.monotonic() - clock:>8.1f} s")
 
-    def _say_logins(self, url: str | None) -> None:
+    def _say_logins(self, url: str) -> None:
         path = self.data_dir / "demo.json"
         if not self.demo or not path.exists():
             return

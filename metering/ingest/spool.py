@@ -19,17 +19,17 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from metering.ingest.schema import CANONICAL, LABEL, QUARANTINE
+from metering.moments import from_microseconds, microseconds
 
 EVENTS = ".events.arrow"
 REJECTS = ".rejects.arrow"
 FOLDERS = ("incoming", "ready", "groups", "done")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SpoolFull(RuntimeError):
@@ -104,7 +104,7 @@ class Spool:
         finally:
             for file, _, _ in writing:
                 file.close()
-        return Accepted(batch, moment(stamp_us))
+        return Accepted(batch, from_microseconds(stamp_us))
 
     def pending(self) -> list[SpooledFile]:
         """What waits in ready/, oldest first."""
@@ -118,7 +118,7 @@ class Spool:
         self.create()
         with self._stamp() as stamp_us:
             held = [file.stamp_us for folder in (self.incoming, self.ready) for file in _listed(folder)]
-            return moment(min([stamp_us, *held]))
+            return from_microseconds(min([stamp_us, *held]))
 
     def remove_orphans(self) -> int:
         """Delete what a killed writer left in incoming/: it was never acknowledged. Returns how many files."""
@@ -198,14 +198,6 @@ def stamped(table: pa.Table, schema: pa.Schema, stamp_us: int, batch: str) -> pa
             pa.scalar(stamp_us // 1000, pa.int64()).cast(pa.timestamp("ms", "UTC"))
         )
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
-
-
-def moment(stamp_us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=stamp_us)
-
-
-def microseconds(at: datetime) -> int:
-    return (at - EPOCH) // timedelta(microseconds=1)
 
 
 def _listed(folder: Path) -> list[SpooledFile]:

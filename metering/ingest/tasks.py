@@ -31,8 +31,7 @@ def sweep() -> None:
     if not spool.in_use:
         return
     spool.remove_orphans()
-    if spool.pending() or any(spool.groups.glob("*.json")):
-        drain()
+    drain()
     hosts.publish()
     latest = ledger.latest_seal()
     if latest is not None:

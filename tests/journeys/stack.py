@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from metering.embedded.stack import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTED_WITHIN_S = 90
@@ -25,7 +26,7 @@ class RunningStack:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
         self.pids: dict[str, int] = {}
@@ -94,9 +95,3 @@ class RunningStack:
             if found := re.match(r"(\w+) .*\bpid (\d+)\b", line):
                 self.pids[found[1]] = int(found[2])
             self.lines.append(line)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -8,8 +8,9 @@ from django.db import connections
 
 from metering import ledger
 from metering.clickhouse import client
-from metering.clickhouse.queries.usage import Scope, SealUsage, milliseconds
+from metering.clickhouse.queries.usage import Scope, SealUsage
 from metering.models import IngestHost, Seal
+from metering.moments import EPOCH, milliseconds
 from metering.usage import current_usage, ledger_differences, raw_usage, sealed_usage
 from tests.metering.rows import NOON, insert_requests, settled
 
@@ -152,9 +153,9 @@ def test_a_retired_host_no_longer_holds_the_seal() -> None:
 
 def test_rows_of_a_seal_that_died_before_completion_never_count(tenant: str) -> None:
     insert_requests(tenant, {"id": "a"})
-    dead = Seal.objects.create(watermark_from=ledger.BEGINNING, watermark=NOON + DAY)
+    dead = Seal.objects.create(watermark_from=EPOCH, watermark=NOON + DAY)
     day = milliseconds(NOON.replace(hour=0))
-    sql, parameters = SealUsage(dead.pk, Scope(((day, day + ledger.DAY_MS),), None, ledger.BEGINNING, NOON + DAY)).sql()
+    sql, parameters = SealUsage(dead.pk, Scope(((day, day + ledger.DAY_MS),), None, EPOCH, NOON + DAY)).sql()
     client.statement("test_dead_seal", sql, parameters)
     outcome = seal(NOON + DAY)
     assert outcome.events == 1

@@ -7,10 +7,11 @@ what arrived before it, so a ledger that only ever appends agrees with any later
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
 from metering.contracts import BEYOND_LAST_EDGE, BUCKET_MINUTES, CONTEXT_EDGES, DIMENSIONS, MEASURES
+from metering.moments import microseconds, seconds
 
 SAME_EVENT_MS = 24 * 3600 * 1000
 WINDOWS = {
@@ -26,16 +27,6 @@ CONTENT = (
     "cityHash64(project, api_key_id, model, operation, tier, region, status, input_tokens, cached_input_tokens, "
     "cache_write_tokens, output_tokens, reasoning_tokens, if(time_given, toUnixTimestamp64Milli(time), 0))"
 )
-
-
-def microseconds(moment: datetime) -> int:
-    """Exact microseconds since the epoch; `datetime.timestamp` would round through a float."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
-def milliseconds(moment: datetime) -> int:
-    return microseconds(moment) // 1000
 
 
 @dataclass(frozen=True)
@@ -298,7 +289,7 @@ class LedgerDifferences:
 def ledger_parameters(
     start: datetime, end: datetime, tenant: str | None, as_of: int, abandoned: tuple[int, ...]
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {"start_s": milliseconds(start) // 1000, "end_s": milliseconds(end) // 1000, "as_of": as_of}
+    found: dict[str, Any] = {"start_s": seconds(start), "end_s": seconds(end), "as_of": as_of}
     if tenant is not None:
         found["tenant"] = tenant
     if abandoned:

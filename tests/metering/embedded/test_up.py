@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import psutil
 import pytest
 
 from metering.embedded.processes import ROOT
+from metering.embedded.stack import free_port
 
 pytestmark = pytest.mark.journey
 
@@ -80,12 +80,6 @@ def embedded_environment() -> dict[str, str]:
     """Without the addresses of the test run's own servers."""
     dropped = {"DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL", "TALLYWATT_DATA_DIR", "TALLYWATT_CLICKHOUSE_READS_SPOOL"}
     return {name: value for name, value in os.environ.items() if name not in dropped}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:

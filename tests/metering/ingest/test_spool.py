@@ -14,6 +14,7 @@ import pytest
 from metering.ingest import sink
 from metering.ingest import spool as spool_module
 from metering.ingest.spool import Spool, SpoolFull, _Incoming
+from metering.moments import from_microseconds
 from tests.metering.ingest.batches import names, numbered, spool_at
 
 
@@ -118,7 +119,7 @@ def test_nothing_before_a_batch_that_is_being_written_is_settled(root: Path) -> 
     name = f"{1_000_000:016d}-00000000-0000-0000-0000-000000000000.1.events.arrow"
     writer = _Incoming(spool.incoming / name)
     try:
-        assert spool.settled_before() == spool_module.moment(1_000_000)
+        assert spool.settled_before() == from_microseconds(1_000_000)
     finally:
         writer.close()
 

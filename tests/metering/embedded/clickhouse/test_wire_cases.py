@@ -16,6 +16,7 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 from clickhouse_driver.protocol import ServerPacketTypes
 
+from metering.embedded.stack import free_port
 from tests.metering.embedded.clickhouse.wire_cases import CASES, WireCase
 
 REAL_SERVER = shutil.which("clickhouse-server") or shutil.which("clickhouse-server", path="/usr/sbin:/usr/bin")
@@ -37,7 +38,7 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         if os.environ.get("CI") == "true":
             pytest.fail("clickhouse-server is not installed, and CI never skips it")
         pytest.skip("no clickhouse-server on this machine")
-    folder, port = tmp_path_factory.mktemp("real"), _free_port()
+    folder, port = tmp_path_factory.mktemp("real"), free_port()
     (folder / "config.xml").write_text(CONFIG.format(port=port, folder=escape(str(folder))))
     (folder / "users.xml").write_text(USERS)
     with (folder / "log").open("w") as log:
@@ -49,12 +50,6 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(timeout=20)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

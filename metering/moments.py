@@ -1,0 +1,23 @@
+"""Moments as whole numbers since the epoch, exactly: `datetime.timestamp` would round through a float."""
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Rounded down."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def seconds(moment: datetime) -> int:
+    """Rounded down."""
+    return (moment - EPOCH) // timedelta(seconds=1)
+
+
+def from_microseconds(count: int) -> datetime:
+    return EPOCH + timedelta(microseconds=count)
