@@ -1,30 +1,13 @@
 """Who calls: API keys of metering, with the scope that a view names. A tenant's key sees that tenant, an operator's key all."""
 
-from typing import Any
-
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.openapi import AutoSchema
 from rest_framework import exceptions
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from metering import public as metering
 from metering.contracts import Credential, Scope
-
-
-class KeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer tw_...`. `request.auth` is the Credential; there is no user behind a key."""
-
-    def authenticate(self, request: Request) -> tuple[None, Credential]:
-        try:
-            return None, metering.authenticate(request.headers.get("Authorization"))
-        except metering.AuthenticationFailed as error:
-            raise exceptions.AuthenticationFailed(str(error)) from error
-
-    def authenticate_header(self, request: Request) -> str:
-        return "Bearer"
+from metering.public_api import credential_of
 
 
 class HasScope(BasePermission):
@@ -39,13 +22,6 @@ class HasScope(BasePermission):
         return True
 
 
-def credential_of(request: Request) -> Credential:
-    found = request.auth
-    if not isinstance(found, Credential):
-        raise exceptions.NotAuthenticated
-    return found
-
-
 def tenant_asked(credential: Credential, named: str | None) -> str | None:
     """The tenant whose rows the caller gets; None: everybody's. Never the request's word alone.
 
@@ -58,13 +34,3 @@ def tenant_asked(credential: Credential, named: str | None) -> str | None:
     if named is not None and metering.tenant(named) is None:
         raise exceptions.NotFound(f"there is no tenant {named!r}")
     return named
-
-
-class _KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Describes the keys in the OpenAPI document; drf-spectacular finds it by its base class."""
-
-    target_class = KeyAuthentication
-    name = "apiKey"
-
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {"type": "http", "scheme": "bearer", "description": "An API key: tw_..."}

@@ -5,14 +5,14 @@ import binascii
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.http import QueryDict
 from django.utils import timezone
 
 from billing import periods
-from billing.api.problems import InvalidParameter
 from metering.contracts import DIMENSIONS
+from metering.public_api import InvalidParameter, moment
 
 WINDOWS = ("hour", "day", "month", "total")
 DEFAULT_LIMIT = 1000
@@ -98,21 +98,8 @@ def _cursor(query: QueryDict) -> object:
 
 
 def _moment(query: QueryDict, name: str) -> datetime | None:
-    """RFC 3339 with an offset, or a date, which is its midnight in UTC."""
     text = single(query, name)
-    if text is None:
-        return None
-    # A "+" that was not escaped arrives as a blank; nothing else in a time that has a blank is meant by it.
-    text = text if text.count(" ") != 1 or "T" not in text else text.replace(" ", "+")
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None and len(text) == len("2026-10-01"):
-            return moment.replace(tzinfo=UTC)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidParameter(name, f"{text!r} is neither a date nor an RFC 3339 time") from None
-    raise InvalidParameter(name, f"{text!r} has no offset: write e.g. 2026-10-01T00:00:00Z")
+    return None if text is None else moment(name, text)
 
 
 def _groups(query: QueryDict, allowed: tuple[str, ...]) -> tuple[str, ...]:

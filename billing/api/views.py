@@ -15,11 +15,11 @@ from rest_framework.views import APIView
 
 from billing import costing, invoices
 from billing.api import parameters, shapes
-from billing.api.access import HasScope, KeyAuthentication, credential_of, tenant_asked
-from billing.api.problems import InvalidParameter, problem_handler
+from billing.api.access import HasScope, tenant_asked
 from billing.api.renderers import CsvRenderer
 from billing.contracts import INVOICE_COLUMNS, CostRow
 from metering.contracts import DIMENSIONS, Scope
+from metering.public_api import InvalidParameter, KeyAuthentication, credential_of, problem_handler
 
 TENANT = OpenApiParameter("tenant", str, description="for an operator's key: only this tenant")
 LIMIT = OpenApiParameter(

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems, whatever format the answer would have had."""
+"""Errors of the REST endpoints as RFC 9457 problems, whatever format the answer would have had."""
 
 from typing import Any
 
@@ -7,20 +7,34 @@ from django.db import OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions, status
 
-from metering.public import ClickHouseRefused, ClickHouseUnavailable, problem
+from metering.clickhouse.client import (
+    TIMEOUT_EXCEEDED,
+    TOO_MANY_ROWS_OR_BYTES,
+    ClickHouseRefused,
+    ClickHouseUnavailable,
+)
+from metering.problems import problem
 
-TOO_SLOW, TOO_MANY_ROWS = 159, 396  # ClickHouse's codes
 RETRY_AFTER_S = 5
 
 
 class InvalidParameter(exceptions.APIException):
-    """400, naming the parameter and what is wrong with it."""
+    """400, naming the parameter or field and what is wrong with it."""
 
     status_code = status.HTTP_400_BAD_REQUEST
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
         self.name, self.reason = name, reason
+
+
+class Conflict(exceptions.APIException):
+    status_code = status.HTTP_409_CONFLICT
+
+
+class TooMuch(exceptions.APIException):
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_detail = "that is more than one answer can hold: ask for a shorter time, larger windows or fewer groups"
 
 
 class Unavailable(exceptions.APIException):
@@ -57,11 +71,6 @@ def _known(error: Exception) -> exceptions.APIException | None:
             return exceptions.PermissionDenied()
         case ClickHouseUnavailable() | OperationalError():
             return Unavailable()
-        case ClickHouseRefused(code=code) if code in {TOO_SLOW, TOO_MANY_ROWS}:
-            return _TooMuch()
+        case ClickHouseRefused(code=code) if code in {TIMEOUT_EXCEEDED, TOO_MANY_ROWS_OR_BYTES}:
+            return TooMuch()
     return None
-
-
-class _TooMuch(exceptions.APIException):
-    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
-    default_detail = "that is more than one answer can hold: ask for a shorter time, a longer window or fewer groups"
