@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
+from metering import moments
+from metering.advisory import advisory_lock
 from metering.clickhouse import client
 from metering.clickhouse.queries.usage import (
+    ArrivalSteps,
     ArrivedDays,
     Duplicates,
     QuarantineConflicts,
@@ -43,13 +46,17 @@ class HoldingHost:
 
 @dataclass(frozen=True)
 class SealOutcome:
-    """What a run of `seal` did. `seal` is the latest completed one; `events` 0 and `advanced` False if nothing was to do."""
+    """What a run of `seal` did, all its seals together. `seal` is the latest completed one; `advanced` False if there was none to do.
+
+    `events` are the new ones, `late` those of them whose quarter of an hour an earlier seal had passed.
+    """
 
     seal: SealInfo | None
     advanced: bool = False
     events: int = 0
     duplicates: int = 0
     conflicts: int = 0
+    late: int = 0
     held_by: list[HoldingHost] = field(default_factory=list)
 
 
@@ -86,64 +93,112 @@ def holding_hosts() -> list[HoldingHost]:
     ]
 
 
+@dataclass(frozen=True)
+class _Arrivals:
+    """What arrived in an interval: its scope, how many events, and how many of them late."""
+
+    scope: Scope
+    events: int
+    late: int
+
+
 def seal_usage(*, now: bool = False) -> SealOutcome:
     """Seal everything that every host has settled; without `now`, only what arrived before the current 15-minute bucket.
 
-    Raises SealBusy if another process is at it, ClickHouseUnavailable or ClickHouseRefused if ClickHouse is in the way.
+    More than SEAL_MAX_EVENTS settled events do not wait for the bucket's end, and are sealed in steps of about that many, so that
+    no statement has to hold a whole bucket of a large provider. Raises SealBusy if another process is at it,
+    ClickHouseUnavailable or ClickHouseRefused if ClickHouse is in the way; the steps before that stay sealed.
     """
     with _only_one():
         hosts = holding_hosts()
         previous = latest_seal()
         begin = previous.watermark if previous else EPOCH
-        until = _watermark(hosts, now=now)
-        if until is None or until <= begin:
-            return SealOutcome(seal=previous, held_by=hosts)
-        return _seal(begin, until, hosts)
+        outcome = SealOutcome(seal=previous, held_by=hosts)
+        for start, until in pairwise(_edges(begin, hosts, now=now)):
+            outcome = _added(outcome, _seal(start, until))
+        return outcome
 
 
-def _seal(begin: datetime, until: datetime, hosts: list[HoldingHost]) -> SealOutcome:
+def _edges(begin: datetime, hosts: list[HoldingHost], *, now: bool) -> list[datetime]:
+    """Where the next seals start and end: `begin`, then watermarks; `begin` alone if there is nothing to seal."""
+    # A silent host holds it: its spool may hold events nobody else knows of. Without any host nothing was ever accepted.
+    settled = min((host.settled_before for host in hosts), default=begin)
+    until = settled if now else min(settled, bucket_start(timezone.now()))
+    if settled <= begin:
+        return [begin]
+    steps = _steps(begin, settled)
+    if sum(events for _, events in steps) > settings.SEAL_MAX_EVENTS:
+        until = settled
+    cuts = [start for start, _ in steps[1:] if start < until]
+    return [begin, *cuts, until] if until > begin else [begin]
+
+
+def _steps(begin: datetime, until: datetime) -> list[tuple[datetime, int]]:
+    """The arrivals of an interval in steps of about SEAL_MAX_EVENTS: when each starts, and how many it has."""
+    found = client.run(ArrivalSteps(begin, until, settings.SEAL_MAX_EVENTS), timeout_s=SEAL_TIMEOUT_S).rows
+    return [(moments.from_microseconds(int(second) * 10**6), int(events)) for second, events in found]
+
+
+def _seal(begin: datetime, until: datetime) -> SealOutcome:
     Seal.objects.filter(state=Seal.State.CLAIMED).update(state=Seal.State.ABANDONED)
     claim = Seal.objects.create(watermark_from=begin, watermark=until)
-    scope, events = arrivals_scope(begin, until)
-    duplicates = conflicts = 0
-    if events:
-        _write(SealUsage(claim.pk, scope))
-        duplicates, conflicts = client.run(Duplicates(scope), timeout_s=SEAL_TIMEOUT_S).rows[0]
+    arrived = _arrivals(begin, until)
+    duplicates = conflicts = late_duplicates = 0
+    if arrived.events:
+        _write(SealUsage(claim.pk, arrived.scope))
+        found = client.run(Duplicates(arrived.scope), timeout_s=SEAL_TIMEOUT_S).rows[0]
+        duplicates, conflicts, late_duplicates = found
         if conflicts:
-            _write(QuarantineConflicts(scope), token=f"conflicts-{until.isoformat()}")
+            _write(QuarantineConflicts(arrived.scope), token=f"conflicts-{until.isoformat()}")
+    events, late = arrived.events - duplicates, arrived.late - late_duplicates
     completed = Seal.objects.filter(pk=claim.pk, state=Seal.State.CLAIMED).update(
         state=Seal.State.COMPLETED,
         completed_at=timezone.now(),
-        events=events - duplicates,
+        events=events,
         duplicates=duplicates,
         conflicts=conflicts,
+        late=late,
     )
     if completed != 1:  # our lock was lost (PostgreSQL restarted) and another run has abandoned this seal
         raise SealBusy(f"seal {claim.pk} was taken over by another process")
-    return SealOutcome(seal_info(claim.pk), True, events - duplicates, duplicates, conflicts, hosts)
+    return SealOutcome(seal_info(claim.pk), True, events, duplicates, conflicts, late)
+
+
+def _added(so_far: SealOutcome, step: SealOutcome) -> SealOutcome:
+    """The outcome of a run after one more of its seals."""
+    return SealOutcome(
+        seal=step.seal,
+        advanced=True,
+        events=so_far.events + step.events,
+        duplicates=so_far.duplicates + step.duplicates,
+        conflicts=so_far.conflicts + step.conflicts,
+        late=so_far.late + step.late,
+        held_by=so_far.held_by,
+    )
 
 
 def arrivals_scope(begin: datetime, until: datetime, tenant: str | None = None) -> tuple[Scope, int]:
     """The events that arrived in `[begin, until)`, as a scope that names the days of use they touch, and how many arrived."""
+    found = _arrivals(begin, until, tenant)
+    return found.scope, found.events
+
+
+def _arrivals(begin: datetime, until: datetime, tenant: str | None = None) -> _Arrivals:
     days = client.run(ArrivedDays(begin, until, tenant), timeout_s=SEAL_TIMEOUT_S).rows
-    spans = tuple((int(day), int(day) + DAY_MS) for day, _ in days)
-    return Scope(spans, tenant, begin, until), sum(count for _, count in days)
+    spans = tuple((int(day), int(day) + DAY_MS) for day, _, _ in days)
+    return _Arrivals(
+        scope=Scope(spans, tenant, begin, until),
+        events=sum(events for _, events, _ in days),
+        late=sum(late for _, _, late in days),
+    )
 
 
 def _write(query: SealUsage | QuarantineConflicts, token: str = "") -> None:
     sql, parameters = query.sql()
     deduplication = {"insert_deduplication_token": token} if token else {"insert_deduplicate": 0}
-    client.statement(
-        query.name, sql, parameters, timeout_s=SEAL_TIMEOUT_S, settings=deduplication | {"async_insert": 0}
-    )
-
-
-def _watermark(hosts: list[HoldingHost], *, now: bool) -> datetime | None:
-    """None if no host has ever accepted anything. A silent host holds it: its spool may hold events nobody else knows of."""
-    if not hosts:
-        return None
-    settled = min(host.settled_before for host in hosts)
-    return settled if now else min(settled, bucket_start(timezone.now()))
+    # Ten years of use may arrive at once, and a partition is a month: the default limit of 100 would hold every later seal.
+    limits = {"async_insert": 0, "max_partitions_per_insert_block": 0}
+    client.statement(query.name, sql, parameters, timeout_s=SEAL_TIMEOUT_S, settings=deduplication | limits)
 
 
 def bucket_start(moment: datetime) -> datetime:
@@ -159,16 +214,10 @@ def bucket_end(moment: datetime) -> datetime:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
-    """Hold a lock of PostgreSQL's that dies with its connection, so that a killed sealer never blocks the next."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_LOCK])
-        if not cursor.fetchone()[0]:
+    with advisory_lock(ADVISORY_LOCK) as alone:
+        if not alone:
             raise SealBusy("another process is sealing; try again in a moment")
-    try:
         yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
 
 
 def _info(row: Seal) -> SealInfo:

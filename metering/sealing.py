@@ -1,9 +1,10 @@
-"""Sealing on demand: publish this host's own progress first, so that what it has inserted can be sealed at once."""
+"""Sealing with what belongs around it: this host's progress before, so that what it has inserted can be sealed, and the live
+rollups corrected after."""
 
 import time
 from datetime import datetime
 
-from metering import ledger
+from metering import ledger, rollup_correction
 from metering.ingest import hosts
 from metering.ledger import HoldingHost, SealBusy, SealOutcome
 
@@ -22,9 +23,11 @@ class SealHeld(RuntimeError):
 
 
 def seal_usage(*, now: bool = False) -> SealOutcome:
-    """As ledger.seal_usage, with this host's progress as of this moment."""
+    """As ledger.seal_usage, with this host's progress as of this moment. Then duplicates are taken out of the live rollups."""
     hosts.publish_if_used()
-    return ledger.seal_usage(now=now)
+    outcome = ledger.seal_usage(now=now)
+    rollup_correction.correct_if_possible()
+    return outcome
 
 
 def seal_everything_before(moment: datetime, *, wait_s: float = 60) -> SealOutcome:

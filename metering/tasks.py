@@ -4,19 +4,25 @@ import logging
 
 from celery import shared_task
 
-from metering.ledger import SealBusy, seal_usage
+from metering import live_difference
+from metering.ledger import SealBusy
+from metering.sealing import seal_usage
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task(name="metering.seal")
 def seal() -> None:
-    """Seal what every host has settled, up to the current bucket. A held or busy seal is left to the next minute."""
+    """Seal what every host has settled, up to the current bucket, and correct and compare the live rollups.
+
+    A held or busy seal is left to the next minute.
+    """
     try:
         outcome = seal_usage()
     except SealBusy as busy:
         logger.info("%s", busy)
         return
+    live_difference.publish()
     if outcome.advanced and outcome.seal is not None:
         logger.info("seal %s: %s events, %s duplicates", outcome.seal.id, outcome.events, outcome.duplicates)
     for host in outcome.held_by:

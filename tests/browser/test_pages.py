@@ -50,7 +50,7 @@ def test_pages_are_quiet_accessible_and_fit(
     width: int, scheme: str, tenant: TenantInfo, invoiced: str, browse: OpenBrowser
 ) -> None:
     staff = browse("operator", width=width, scheme=scheme)
-    for path in ("/operator/", f"/operator/?tenant={tenant.key}&range=15m", "/customers/", "/invoices/"):
+    for path in ("/operator/", f"/operator/?tenant={tenant.key}&range=15m", "/ingest/", "/customers/", "/invoices/"):
         look_at(staff, path)
     look_at(staff, f"/invoices/{invoiced}/")
     customer = browse("customer", tenant.key, width=width, scheme=scheme)

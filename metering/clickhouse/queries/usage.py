@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from metering.contracts import BEYOND_LAST_EDGE, BUCKET_MINUTES, CONTEXT_EDGES, DIMENSIONS, MEASURES
 from metering.moments import microseconds, seconds
+from metering.windows import Windows
 
 SAME_EVENT_MS = 24 * 3600 * 1000
 WINDOWS = {
@@ -22,6 +23,12 @@ WINDOWS = {
 }
 BAND = "multiIf(" + ", ".join(f"input_tokens <= {edge}, {edge}" for edge in CONTEXT_EDGES) + f", {BEYOND_LAST_EDGE})"
 BUCKET = f"toStartOfInterval(toDateTime(time, 'UTC'), INTERVAL {BUCKET_MINUTES} MINUTE)"
+# The bucket had ended before the scope's first arrival could be stamped: an earlier seal may have closed it already.
+LATE = f"toUnixTimestamp({BUCKET}) + {BUCKET_MINUTES * 60} <= intDiv(%(arrived_from_us)s, 1000000)"
+ARRIVED = (
+    "ingested_at >= fromUnixTimestamp64Micro(%(arrived_from_us)s, 'UTC')"
+    " AND ingested_at < fromUnixTimestamp64Micro(%(arrived_until_us)s, 'UTC')"
+)
 # What the sender meant, besides its identity. Two arrivals of one identity that differ here are a conflict.
 CONTENT = (
     "cityHash64(project, api_key_id, model, operation, tier, region, status, input_tokens, cached_input_tokens, "
@@ -57,16 +64,17 @@ class Scope:
         return self._where(arrived=True)
 
     def losers(self) -> str:
-        """A SELECT of the duplicates in scope: batch, row, `conflict` (other content than the first) and `first` (its batch)."""
+        """A SELECT of the duplicates in scope: batch, row, `conflict` (other content than the first), `first_batch` and `first_row`,
+        and `late` (see LATE)."""
         frame = (
             "PARTITION BY tenant, source, id ORDER BY toUnixTimestamp64Milli(time) "
             f"RANGE BETWEEN {SAME_EVENT_MS} PRECEDING AND {SAME_EVENT_MS} FOLLOWING"
         )
         return f"""
-            SELECT batch, row, content != first.4 AS conflict, first.2 AS first_batch, first.3 AS first_row
+            SELECT batch, row, content != first.4 AS conflict, first.2 AS first_batch, first.3 AS first_row, late
             FROM
             (
-                SELECT ingested_at, batch, row, {CONTENT} AS content,
+                SELECT ingested_at, batch, row, {CONTENT} AS content, {LATE} AS late,
                     min((ingested_at, batch, row, {CONTENT})) OVER ({frame}) AS first
                 FROM requests
                 WHERE {self._where(arrived=False, margin_ms=SAME_EVENT_MS)} AND identity IN
@@ -102,6 +110,11 @@ class Scope:
         return "ingested_at >= fromUnixTimestamp64Micro(%(arrived_from_us)s, 'UTC')"
 
 
+def window_start(window: str | Windows, at: str) -> str:
+    """The start of the window that holds `at`, an expression of type DateTime, in epoch seconds."""
+    return WINDOWS[window].format(at=at) if isinstance(window, str) else window.sql(f"toUnixTimestamp({at})")
+
+
 def merged(spans: Sequence[tuple[int, int]], margin_ms: int = 0, most: int = 48) -> list[tuple[int, int]]:
     """`spans` sorted, with those joined that meet within the margin, and the closest joined until at most `most` are left."""
     joined: list[list[int]] = []
@@ -119,7 +132,7 @@ def merged(spans: Sequence[tuple[int, int]], margin_ms: int = 0, most: int = 48)
 
 @dataclass(frozen=True)
 class ArrivedDays:
-    """The days of use among the events that arrived in an interval: (day's start in epoch ms, number of events)."""
+    """The days of use among the events that arrived in an interval: (day's start in epoch ms, number of events, late ones)."""
 
     name: ClassVar[str] = "arrived_days"
     arrived_from: datetime
@@ -129,14 +142,43 @@ class ArrivedDays:
     def sql(self) -> tuple[str, dict[str, Any]]:
         tenant = "tenant = %(tenant)s AND" if self.tenant is not None else ""
         text = f"""
-            SELECT toUnixTimestamp(toStartOfDay(time)) * 1000 AS day_ms, count() AS events
+            SELECT toUnixTimestamp(toStartOfDay(time)) * 1000 AS day_ms, count() AS events, countIf({LATE}) AS late
             FROM requests
-            WHERE {tenant} ingested_at >= fromUnixTimestamp64Micro(%(from_us)s, 'UTC')
-                AND ingested_at < fromUnixTimestamp64Micro(%(until_us)s, 'UTC') AND NOT observed
+            WHERE {tenant} {ARRIVED} AND NOT observed
             GROUP BY day_ms ORDER BY day_ms
         """
-        bounds = {"from_us": microseconds(self.arrived_from), "until_us": microseconds(self.arrived_until)}
+        bounds = _arrival(self.arrived_from, self.arrived_until)
         return text, bounds | ({"tenant": self.tenant} if self.tenant is not None else {})
+
+
+@dataclass(frozen=True)
+class ArrivalSteps:
+    """The arrivals of an interval cut, between two seconds, into steps of about `most` events: (step's first second in epoch s, events).
+
+    A step holds more than `most` only by what arrived in its first second.
+    """
+
+    name: ClassVar[str] = "arrival_steps"
+    arrived_from: datetime
+    arrived_until: datetime
+    most: int
+
+    def sql(self) -> tuple[str, dict[str, Any]]:
+        text = f"""
+            SELECT min(second_s) AS from_s, sum(events) AS step_events
+            FROM
+            (
+                SELECT second_s, events, sum(events) OVER (ORDER BY second_s ROWS UNBOUNDED PRECEDING) AS running
+                FROM
+                (
+                    SELECT toUnixTimestamp(toDateTime(ingested_at, 'UTC')) AS second_s, count() AS events
+                    FROM requests WHERE {ARRIVED} AND NOT observed
+                    GROUP BY second_s
+                )
+            )
+            GROUP BY intDiv(running - 1, %(most)s) ORDER BY from_s
+        """
+        return text, _arrival(self.arrived_from, self.arrived_until) | {"most": self.most}
 
 
 @dataclass(frozen=True)
@@ -145,13 +187,13 @@ class RawUsage:
 
     name: ClassVar[str] = "raw_usage"
     scope: Scope
-    window: str
+    window: str | Windows
     group_by: tuple[str, ...]
 
     def sql(self) -> tuple[str, dict[str, Any]]:
         groups = "".join(f", {BAND if name == 'context_band' else name} AS g_{name}" for name in self.group_by)
         text = f"""
-            SELECT tenant, {WINDOWS[self.window].format(at="toDateTime(time, 'UTC')")} AS window_s{groups}, {_sums("count()")}
+            SELECT tenant, {window_start(self.window, "toDateTime(time, 'UTC')")} AS window_s{groups}, {_sums("count()")}
             FROM requests WHERE {self.scope.events()}
             GROUP BY tenant, window_s{_grouped(self.group_by)}
             ORDER BY window_s, tenant{_grouped(self.group_by)}
@@ -166,7 +208,7 @@ class SealedUsage:
     name: ClassVar[str] = "sealed_usage"
     start: datetime
     end: datetime
-    window: str
+    window: str | Windows
     group_by: tuple[str, ...]
     tenant: str | None
     as_of: int
@@ -175,7 +217,7 @@ class SealedUsage:
     def sql(self) -> tuple[str, dict[str, Any]]:
         groups = "".join(f", {name} AS g_{name}" for name in self.group_by)
         text = f"""
-            SELECT tenant, {WINDOWS[self.window].format(at="bucket")} AS window_s{groups}, {_sums("sum(requests)")}
+            SELECT tenant, {window_start(self.window, "bucket")} AS window_s{groups}, {_sums("sum(requests)")}
             FROM usage_ledger AS l WHERE {_ledger_rows(self.tenant, self.abandoned)}
             GROUP BY tenant, window_s{_grouped(self.group_by)}
             ORDER BY window_s, tenant{_grouped(self.group_by)}
@@ -205,13 +247,13 @@ class SealUsage:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """How many events in scope are duplicates, and how many of those conflict with their first."""
+    """How many events in scope are duplicates, how many of those conflict with their first, and how many are late."""
 
     name: ClassVar[str] = "duplicates"
     scope: Scope
 
     def sql(self) -> tuple[str, dict[str, Any]]:
-        return f"SELECT count(), countIf(conflict) FROM ({self.scope.losers()})", self.scope.parameters()
+        return f"SELECT count(), countIf(conflict), countIf(late) FROM ({self.scope.losers()})", self.scope.parameters()
 
 
 @dataclass(frozen=True)
@@ -284,6 +326,10 @@ class LedgerDifferences:
         """
         ledger = ledger_parameters(self.start, self.end, self.scope.tenant, self.as_of, self.abandoned)
         return text, self.scope.parameters() | ledger
+
+
+def _arrival(begin: datetime, until: datetime) -> dict[str, Any]:
+    return {"arrived_from_us": microseconds(begin), "arrived_until_us": microseconds(until)}
 
 
 def ledger_parameters(

@@ -4,8 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from metering import ledger
-from metering.ingest import hosts
+from metering import ledger, sealing
 from metering.management.base import StackCommand
 
 
@@ -17,9 +16,8 @@ class Command(StackCommand):
         parser.add_argument("--now", action="store_true", help="cover the current 15-minute bucket too")
 
     def run(self, **options: Any) -> str | None:
-        hosts.publish_if_used()
         try:
-            outcome = ledger.seal_usage(now=options["now"])
+            outcome = sealing.seal_usage(now=options["now"])
         except ledger.SealBusy as busy:
             raise CommandError(str(busy)) from busy
         for host in outcome.held_by:
@@ -30,5 +28,5 @@ class Command(StackCommand):
         state = "sealed" if outcome.advanced else "already sealed"
         return (
             f"{state} up to {outcome.seal.watermark.isoformat()} (seal {outcome.seal.id}): "
-            f"{outcome.events} events, {outcome.duplicates} duplicates, {outcome.conflicts} conflicts"
+            f"{outcome.events} events, {outcome.duplicates} duplicates, {outcome.conflicts} conflicts, {outcome.late} late"
         )
