@@ -2,26 +2,30 @@
 
 `tallywatt.request` carries the canonical fields in `data`. `id`, `source` and `time` are the envelope's and `subject` is the tenant;
 `data` must not repeat them with other values. LiteLLM's `litellm_tokens` is decoded; other types need a meter.
+
+Extension attributes of a request are kept among its `attributes`, as `ce-<name>`. Those of a meter's event are accepted and not
+kept: a meter reads `data` alone.
 """
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from metering.contracts import RejectReason
-from metering.ingest.checking import Decoded
-from metering.ingest.decoders.common import Undecodable, check_count, load
-from metering.ingest.fields import FieldError
+from metering.ingest.context import Decoded
+from metering.ingest.decoders import litellm
+from metering.ingest.decoders.common import BadEvent, Undecodable, check_count, check_values, load
 
 REQUEST = "tallywatt.request"
-LITELLM = "litellm_tokens"
-# Attributes that say how an event travelled and nothing about usage; any other name is a slip that would lose data.
-TRANSPORT = frozenset(("datacontenttype", "dataschema", "traceparent", "tracestate", "partitionkey"))
-KNOWN = TRANSPORT | {"specversion", "type", "id", "source", "subject", "time", "data", "data_base64"}
+KNOWN = frozenset(("specversion", "type", "id", "source", "subject", "time", "datacontenttype", "data", "data_base64"))
 ENVELOPE = {"id": "id", "source": "source", "time": "time", "subject": "tenant"}
+LONGEST_EXTENSION = 1024  # characters: what an attribute may have
+EXTENSION = re.compile(r"\A[a-z0-9]{1,20}\Z")
+NO_OFFSET = re.compile(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\Z")
 
 
 def decode_one(body: bytes, most: int) -> Iterator[Decoded]:
@@ -30,7 +34,7 @@ def decode_one(body: bytes, most: int) -> Iterator[Decoded]:
         raise Undecodable(
             "application/cloudevents+json holds one event, an object; a batch has a content type of its own"
         )
-    yield _decode(0, body, event)
+    yield decode_envelope(0, body, event)
 
 
 def decode_many(body: bytes, most: int) -> Iterator[Decoded]:
@@ -39,7 +43,7 @@ def decode_many(body: bytes, most: int) -> Iterator[Decoded]:
         raise Undecodable("application/cloudevents-batch+json holds an array of events")
     check_count(len(events), most)
     for index, event in enumerate(events):
-        yield _decode(index, _bytes_of(event, body), event)
+        yield decode_envelope(index, _bytes_of(event, body), event)
 
 
 def _bytes_of(event: Any, body: bytes) -> bytes:
@@ -55,79 +59,97 @@ def decode_any(body: bytes, most: int) -> Iterator[Decoded]:
 
 
 def _loaded(body: bytes) -> Any:
+    check_values(body)
     try:
         return load(body)
     except ValueError as error:
         raise Undecodable(f"the body is not JSON: {error}") from None
 
 
-def _decode(index: int, raw: bytes, envelope: Any) -> Decoded:
+def decode_envelope(index: int, raw: bytes, envelope: Any) -> Decoded:
+    """One event, whichever way its attributes and its data came."""
     try:
-        return Decoded(index, raw, _event(envelope))
-    except _Bad as bad:
+        event = _event(envelope)
+        return Decoded(index, raw, event, is_meter="type" in event)
+    except BadEvent as bad:
         return Decoded(index, raw, None, bad.error, bad.field)
-
-
-class _Bad(Exception):
-    def __init__(self, field: str, reason: RejectReason, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.error = FieldError(reason, message)
 
 
 def _event(envelope: Any) -> dict[str, Any]:
     if not isinstance(envelope, dict):
-        raise _Bad("", RejectReason.WRONG_TYPE, "an event is an object")
+        raise BadEvent("", RejectReason.WRONG_TYPE, "an event is an object")
     if envelope.get("specversion") != "1.0":
-        raise _Bad("specversion", RejectReason.OUT_OF_RANGE, "specversion must be '1.0'")
-    if not envelope.keys() <= KNOWN:
-        name = min(envelope.keys() - KNOWN)[:128]
-        raise _Bad(name, RejectReason.UNKNOWN_FIELD, f"there is no CloudEvents attribute {name!r} here")
+        raise BadEvent("specversion", RejectReason.OUT_OF_RANGE, "specversion must be '1.0'")
+    extensions = _extensions(envelope)
     for name in ("id", "source", "type"):
         if not isinstance(envelope.get(name), str) or not envelope[name]:
-            raise _Bad(name, RejectReason.MISSING_FIELD, f"{name} is required, as text that is not empty")
-    data = _data(envelope)
-    kind = envelope["type"]
-    if kind == LITELLM:
-        fields = _litellm(data)
-    elif kind == REQUEST:
-        fields = dict(data)
-    else:
-        raise _Bad("type", RejectReason.UNKNOWN_TYPE, f"no meter takes events of type {kind[:64]!r}")
+            raise BadEvent(name, RejectReason.MISSING_FIELD, f"{name} is required, as text that is not empty")
+    kind, data = envelope["type"], _data(envelope)
+    if kind == litellm.EVENT_TYPE:
+        return litellm.keep(_with_envelope(litellm.fields(data), _mended(envelope)), extensions)
+    if kind == REQUEST:
+        if "type" in data:
+            raise BadEvent("data.type", RejectReason.UNKNOWN_FIELD, "there is no field 'type'")
+        return litellm.keep(_with_envelope(dict(data), envelope), extensions)
+    return _with_envelope({"type": kind, "data": data}, envelope)
+
+
+def _extensions(envelope: dict[str, Any]) -> dict[str, str]:
+    """Every attribute that CloudEvents itself does not define, as `ce-<name>` -> text."""
+    found = {}
+    for name in sorted(envelope.keys() - KNOWN):
+        if not EXTENSION.match(name):
+            message = f"{name[:128]!r} is no CloudEvents attribute: 1 to 20 lower-case letters and digits"
+            raise BadEvent(name[:128], RejectReason.UNKNOWN_FIELD, message)
+        if envelope[name] is not None:
+            found[f"ce-{name}"] = _extension(name, envelope[name])
+    return found
+
+
+def _extension(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int):
+        raise BadEvent(name, RejectReason.WRONG_TYPE, f"the extension {name} must be text, a whole number or a boolean")
+    if len(str(value)) > LONGEST_EXTENSION:
+        message = f"the extension {name} has {len(str(value))} characters, at most {LONGEST_EXTENSION} are taken"
+        raise BadEvent(name, RejectReason.TOO_LONG, message)
+    return str(value)
+
+
+def _with_envelope(fields: dict[str, Any], envelope: dict[str, Any]) -> dict[str, Any]:
     for outer, inner in ENVELOPE.items():
         value = envelope.get(outer)
         if value is None:
             continue
         if fields.get(inner, value) != value:
-            raise _Bad(f"data.{inner}", RejectReason.INVARIANT, f"data.{inner} differs from the event's own {outer}")
+            message = f"data.{inner} differs from the event's own {outer}"
+            raise BadEvent(f"data.{inner}", RejectReason.INVARIANT, message)
         fields[inner] = value
     return fields
 
 
+def _mended(envelope: dict[str, Any]) -> dict[str, Any]:
+    """LiteLLM's envelope: a subject in a list of one (releases before 1.75), UTC without an offset (on Python before 3.11)."""
+    subject, time = envelope.get("subject"), envelope.get("time")
+    if isinstance(subject, list) and len(subject) == 1:
+        envelope = envelope | {"subject": subject[0]}
+    if isinstance(time, str) and NO_OFFSET.match(time):
+        envelope = envelope | {"time": f"{time}Z"}
+    return envelope
+
+
 def _data(envelope: dict[str, Any]) -> dict[str, Any]:
-    data = envelope.get("data")
-    if data is None and isinstance(envelope.get("data_base64"), str):
+    data, encoded = envelope.get("data"), envelope.get("data_base64")
+    if data is not None and encoded is not None:
+        raise BadEvent("data_base64", RejectReason.INVARIANT, "an event has data or data_base64, not both")
+    if isinstance(encoded, str):
         try:
-            data = load(base64.b64decode(envelope["data_base64"], validate=True))
+            data = load(base64.b64decode(encoded, validate=True))
         except (ValueError, binascii.Error):
-            raise _Bad("data_base64", RejectReason.MALFORMED, "data_base64 does not hold JSON") from None
+            raise BadEvent("data_base64", RejectReason.MALFORMED, "data_base64 does not hold JSON") from None
     if data is None:
-        raise _Bad("data", RejectReason.MISSING_FIELD, "data is required")
+        raise BadEvent("data", RejectReason.MISSING_FIELD, "data is required")
     if not isinstance(data, dict):
-        raise _Bad("data", RejectReason.WRONG_TYPE, "data must be an object")
+        raise BadEvent("data", RejectReason.WRONG_TYPE, "data must be an object")
     return data
-
-
-def _litellm(data: dict[str, Any]) -> dict[str, Any]:
-    """LiteLLM's openmeter callback: `model`, `cost`, and an OpenAI usage block. Cached tokens lie inside the prompt's count."""
-    prompt = data.get("prompt_tokens_details") or {}
-    completion = data.get("completion_tokens_details") or {}
-    if not isinstance(prompt, dict) or not isinstance(completion, dict):
-        raise _Bad("data", RejectReason.WRONG_TYPE, "token details must be objects")
-    return {
-        "model": data.get("model"),
-        "input_tokens": data.get("prompt_tokens"),
-        "output_tokens": data.get("completion_tokens"),
-        "cached_input_tokens": prompt.get("cached_tokens"),
-        "reasoning_tokens": completion.get("reasoning_tokens"),
-    }
