@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,28 @@ FOREIGN = ("DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL", "TALLYWATT_", "DJANGO_
 
 
 class RunningStack:
-    """`manage.py up` on a data directory of its own. `pids` holds the latest process of each service."""
+    """`manage.py up` on a data directory of its own, with `settings` in its environment.
 
-    def __init__(self, data_dir: Path) -> None:
+    `pids` holds the latest process of each service.
+    """
+
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
         self.pids: dict[str, int] = {}
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        self.environment |= settings or {}
         self._process = self.spawn("up", "--port", str(self.port), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.wait_for(lambda: f"ready {self.url}" in self.lines, STARTED_WITHIN_S, "the stack is ready")
-        self.key = self.manage("create_api_key", "--operator", "--scopes", "ingest,usage:read,finance:read")
+        try:
+            self.wait_for(lambda: f"ready {self.url}" in self.lines, STARTED_WITHIN_S, "the stack is ready")
+            self.key = self.manage("create_api_key", "--operator", "--scopes", "ingest,usage:read,finance:read")
+        except BaseException:
+            self.stop()
+            raise
 
     def spawn(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
         command = [sys.executable, str(ROOT / "manage.py"), *words, "--data-dir", str(self.data_dir)]
