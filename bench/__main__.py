@@ -1,12 +1,14 @@
-"""`python -m bench [part ...]`: ingest, query, page. See bench/README.md."""
+"""`python -m bench [part ...]`: ingest, query, page; and growth, which takes ten minutes and runs only if named. See bench/README.md."""
 
 import subprocess
 import sys
 
-from bench import ingest, read, report
-from bench.stack import ROOT, running, setup_django
+from bench import growth, ingest, read, report
+from bench.bodies import TENANTS
+from bench.stack import ROOT, create_tenant, running, setup_django
 
-PARTS = ("ingest", "query", "page")
+DEFAULT = ("ingest", "query", "page")
+PARTS = (*DEFAULT, "growth")
 
 
 def main(parts: list[str]) -> None:
@@ -14,17 +16,21 @@ def main(parts: list[str]) -> None:
     if unknown:
         sys.exit(f"unknown part {', '.join(sorted(unknown))}: one of {', '.join(PARTS)}")
     data_dir = report.OUT / "stack"
-    with running(data_dir) as url:
+    with running(data_dir) as (url, pid):
         setup_django()
-        _manage(data_dir, "create_tenant", "bench")
-        key = _manage(data_dir, "create_api_key", "--tenant", "bench", "--scopes", "ingest,usage:read")
+        for tenant in TENANTS:
+            create_tenant(tenant)
+        key = _manage(data_dir, "create_api_key", "--operator", "--scopes", "ingest,usage:read")
+        tenant_key = _manage(data_dir, "create_api_key", "--tenant", TENANTS[0], "--scopes", "ingest,usage:read")
         figures = []
         if "ingest" in parts:
-            figures += ingest.measure(url, key)
+            figures += ingest.Bench(url, key, pid).measure()
         if "query" in parts:
-            figures += read.measure_usage(url, key)
+            figures += read.measure_usage(url, tenant_key)
         if "page" in parts:
             figures += read.measure_pages(url, str(data_dir))
+        if "growth" in parts:
+            figures += growth.measure(ingest.Bench(url, key, pid))
     report.publish(figures)
 
 
@@ -34,4 +40,4 @@ def _manage(data_dir: object, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(PARTS))
+    main(sys.argv[1:] or list(DEFAULT))

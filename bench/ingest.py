@@ -1,88 +1,119 @@
-"""Ingest: HTTP to queryable, exactly once."""
+"""Ingest: HTTP to queryable, exactly once, by format; acknowledgement and freshness at half load; the bare engine beside it."""
 
 import json
 import subprocess
 import sys
+import threading
 import time
 import uuid
+from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
+from bench import engine
+from bench.bodies import TENANTS
+from bench.processes import Watch
 from bench.report import Figure, figure, percentile
 from bench.stack import ROOT
 
-SECONDS = 30
-EVENTS_PER_REQUEST = 2_000
+SECONDS = 60
+HALF_SECONDS = 30
 CONNECTIONS = 4
+EVENTS_PER_REQUEST = {"arrow": 5_000, "ndjson": 5_000, "cloudevents": 5_000}
 
 
-def measure(url: str, key: str) -> list[Figure]:
-    """Throughput by format, acknowledgement at half of it, freshness, and what was lost or doubled over all of it."""
-    figures = []
-    sent = 0
-    rates = {}
-    for kind in ("ndjson", "cloudevents"):
-        before = _rows()
-        started = time.monotonic()
-        run = _load(url, key, kind, SECONDS)
-        _wait_for(before + run["sent"])
-        rates[kind] = run["sent"] / (
-            time.monotonic() - started
-        )  # until the last one is queryable, not until it is sent
-        sent += run["sent"]
-        figures.append(figure(f"ingest.{kind}_events_per_s", rates[kind], note=f"{run['sent']:,} events"))
-    half = _load(url, key, "ndjson", 15, rate=rates["ndjson"] / 2)
-    sent += half["sent"]
-    figures.append(figure("ingest.ack_p99_ms", percentile(half["ack_ms"], 0.99), note="NDJSON at half load"))
-    _wait_for(sent)
-    fresh = [_freshness(url, key) for _ in range(30)]
-    figures.append(figure("ingest.freshness_p99_s", percentile(fresh, 0.99), note="30 single events, idle otherwise"))
-    engine = _engine_rate()
-    figures.append(
-        figure("ingest.ratio_to_engine", rates["ndjson"] / engine, note=f"engine alone {engine:,.0f} events/s")
-    )
-    rows, distinct = _counts()
-    figures.append(figure("ingest.lost", sent + len(fresh) - distinct))
-    figures.append(figure("ingest.doubled", rows - distinct))
-    return figures
+@dataclass
+class Bench:
+    """A run against one stack. `sent` counts every event that was acknowledged."""
+
+    url: str
+    key: str
+    up_pid: int
+    sent: int = 0
+    figures: list[Figure] = field(default_factory=list)
+
+    def measure(self) -> list[Figure]:
+        rates = {kind: self.sustained(kind, SECONDS, name=f"ingest.{kind}") for kind in EVENTS_PER_REQUEST}
+        self._half_load(rates["arrow"])
+        bare = engine.rate()
+        self._add("ingest.engine_rows_per_s", bare, unit="rows/s", note="same rows, same tables and rollups, by itself")
+        self._add("ingest.ratio_to_engine", rates["arrow"] / bare, note="Arrow over HTTP, load generator included")
+        rows, distinct = statement("SELECT count(), uniqExact(identity) FROM requests")[0]
+        self._add("ingest.lost", self.sent - distinct, note=f"of {self.sent:,} acknowledged")
+        self._add("ingest.doubled", rows - distinct)
+        return self.figures
+
+    def sustained(self, kind: str, seconds: float, *, name: str) -> float:
+        """Events per second until the last one is queryable, not until it is sent."""
+        before = stored_rows()
+        with Watch(self.up_pid) as usage:
+            started = time.monotonic()
+            run = self._load(kind, seconds)
+            _wait_for(before + run["sent"])
+            rate = float(run["sent"] / (time.monotonic() - started))
+        note = f"{run['sent']:,} events in {run['seconds']:.0f} s, {EVENTS_PER_REQUEST[kind]:,} a request"
+        self._add(f"{name}_events_per_s", rate, unit="events/s", note=note)
+        self._add(f"{name}_full_load_ack_p50_ms", percentile(run["ack_ms"], 0.5), unit="ms")
+        self._add(f"{name}_full_load_ack_p99_ms", percentile(run["ack_ms"], 0.99), unit="ms")
+        costs = {role: spent for role, spent in usage.cpu_s.items() if spent > 0.5} | {"load": run["cpu_s"]}
+        for role, spent in sorted(costs.items()):
+            self._add(f"{name}_cpu_us_per_event.{role}", spent / run["sent"] * 1e6, unit="us")
+        if name == "ingest.arrow":
+            for role, megabytes in sorted(usage.peak_mb.items()):
+                self._add(f"ingest.peak_rss.{role}", megabytes, unit="MB")
+        return rate
+
+    def _half_load(self, rate: float) -> None:
+        before = stored_rows()
+        fresh: list[float] = []
+        stop = threading.Event()
+        probe = threading.Thread(target=self._probe, args=(fresh, stop))
+        probe.start()
+        run = self._load("arrow", HALF_SECONDS, rate=rate / 2)
+        stop.set()
+        probe.join()
+        self.sent += len(fresh)
+        _wait_for(before + run["sent"] + len(fresh))
+        note = f"Arrow at {run['sent'] / run['seconds']:,.0f} events/s"
+        self._add("ingest.ack_p50_ms", percentile(run["ack_ms"], 0.5), unit="ms", note=note)
+        self._add("ingest.ack_p99_ms", percentile(run["ack_ms"], 0.99), note=note)
+        self._add(
+            "ingest.freshness_p50_s", percentile(fresh, 0.5), unit="s", note=f"{len(fresh)} single events meanwhile"
+        )
+        self._add("ingest.freshness_p99_s", percentile(fresh, 0.99), note=f"{len(fresh)} single events meanwhile")
+
+    def _probe(self, fresh: list[float], stop: threading.Event) -> None:
+        while not stop.wait(0.1):
+            fresh.append(_freshness(self.url, self.key))
+
+    def _load(self, kind: str, seconds: float, rate: float = 0) -> dict[str, Any]:
+        words = [self.url, self.key, kind, str(seconds), str(EVENTS_PER_REQUEST[kind]), str(CONNECTIONS), str(rate)]
+        command = [sys.executable, "-m", "bench.load", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds + 120, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        found: dict[str, Any] = json.loads(done.stdout)
+        self.sent += found["sent"]
+        return found
+
+    def _add(self, name: str, value: float, *, unit: str = "", note: str = "") -> None:
+        self.figures.append(figure(name, value, unit=unit, note=note))
 
 
-def _load(url: str, key: str, kind: str, seconds: float, rate: float = 0) -> dict:
-    command = [
-        sys.executable,
-        "-m",
-        "bench.load",
-        url,
-        key,
-        kind,
-        str(seconds),
-        str(EVENTS_PER_REQUEST),
-        str(CONNECTIONS),
-        str(rate),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds + 120, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return json.loads(done.stdout)
-
-
-def _statement(sql: str, **options: object) -> list[tuple]:
+def statement(sql: str, **options: Any) -> list[tuple[Any, ...]]:
     from metering.clickhouse import client
 
     return client.statement("bench", sql, timeout_s=300, **options)
 
 
-def _rows() -> int:
-    return _statement("SELECT count() FROM requests")[0][0]
-
-
-def _counts() -> tuple[int, int]:
-    return _statement("SELECT count(), uniqExact(identity) FROM requests")[0]
+def stored_rows() -> int:
+    return int(statement("SELECT count() FROM requests")[0][0])
 
 
 def _wait_for(rows: int) -> None:
     deadline = time.monotonic() + 300
-    while (found := _rows()) < rows:
+    while (found := stored_rows()) < rows:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{rows - found} of {rows} events did not arrive in 300 s")
         time.sleep(0.1)
@@ -91,23 +122,11 @@ def _wait_for(rows: int) -> None:
 def _freshness(url: str, key: str) -> float:
     """Seconds from the acknowledgement of one event until a query finds it."""
     identity = f"fresh-{uuid.uuid4()}"
-    event = {"id": identity, "model": "model-0", "input_tokens": 1, "output_tokens": 1}
+    event = {"id": identity, "tenant": TENANTS[0], "model": "model-0", "input_tokens": 1, "output_tokens": 1}
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
-    httpx.post(f"{url}/api/v1/events", content=json.dumps(event), headers=headers).raise_for_status()
+    httpx.post(f"{url}/api/v1/events", content=json.dumps(event), headers=headers, timeout=60).raise_for_status()
     acknowledged = time.monotonic()
-    while not _statement(
-        f"SELECT count() FROM requests WHERE tenant = 'bench' AND id = '{identity}' AND time > now() - 60"
-    )[0][0]:
-        time.sleep(0.01)
+    found = f"tenant = '{TENANTS[0]}' AND id = '{identity}' AND time > now() - 60"
+    while not statement(f"SELECT count() FROM requests WHERE {found}")[0][0]:
+        time.sleep(0.02)
     return time.monotonic() - acknowledged
-
-
-def _engine_rate() -> float:
-    """Rows per second that the engine alone inserts of the same rows, from memory, with the same rollup work left out."""
-    _statement("CREATE TABLE IF NOT EXISTS bench_requests AS requests")
-    rows = min(_rows(), 1_000_000)
-    started = time.monotonic()
-    _statement(f"INSERT INTO bench_requests SELECT * FROM requests LIMIT {rows}", settings={"max_insert_threads": 1})
-    seconds = time.monotonic() - started
-    _statement("DROP TABLE bench_requests")
-    return rows / seconds

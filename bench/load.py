@@ -10,37 +10,9 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-MARK = "@@@@@@@@@@@@"  # replaced by a number of the same length, unique per event's batch
-
-CONTENT_TYPES = {"ndjson": "application/x-ndjson", "cloudevents": "application/cloudevents-batch+json"}
-
-
-def template(kind: str, run: str, events: int) -> bytes:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    rows = []
-    for index in range(events):
-        data = {
-            "model": f"model-{index % 4}",
-            "operation": "chat",
-            "tier": "standard",
-            "input_tokens": 500 + index % 1000,
-            "cached_input_tokens": index % 300,
-            "output_tokens": 50 + index % 450,
-            "ttft_ms": 20 + index % 80,
-            "e2e_ms": 900 + index % 4000,
-            "region": "eu-west",
-            "node": f"node-{index % 16}",
-        }
-        identity = f"{run}-{MARK}-{index}"
-        if kind == "ndjson":
-            rows.append(json.dumps({"id": identity, "time": now} | data))
-        else:
-            event = {"specversion": "1.0", "type": "tallywatt.request", "source": "bench", "id": identity, "time": now}
-            rows.append(json.dumps(event | {"data": data}))
-    return "\n".join(rows).encode() if kind == "ndjson" else f"[{','.join(rows)}]".encode()
+from bench.bodies import CONTENT_TYPES, MARK, template
 
 
 @dataclass(frozen=True)
@@ -67,6 +39,7 @@ class Sender(threading.Thread):
         self.plan, self.lane = plan, lane
         self.sent = 0
         self.ack_ms: list[float] = []
+        self.held_up = 0  # answers of 429
         self.failure = ""
 
     def run(self) -> None:
@@ -77,7 +50,7 @@ class Sender(threading.Thread):
                 due += self.plan.pause_s
                 time.sleep(max(0.0, due - time.monotonic()))
             number += 1
-            self._send(self.plan.body.replace(MARK.encode(), f"{number:012d}".encode()))
+            self._send(self.plan.body.replace(MARK, b"%012d" % number))
 
     def _send(self, body: bytes) -> None:
         started = time.perf_counter()
@@ -85,6 +58,7 @@ class Sender(threading.Thread):
         answer = self.connection.getresponse()
         text = answer.read()
         if answer.status == 429:
+            self.held_up += 1
             time.sleep(float(answer.headers.get("Retry-After", "1")))
             return
         if answer.status not in (202, 204):
@@ -99,7 +73,7 @@ def main(arguments: list[str]) -> None:
     seconds, events, connections = float(arguments[3]), int(arguments[4]), int(arguments[5])
     rate = float(arguments[6]) if len(arguments) > 6 else 0
     body = template(kind, f"{kind}-{time.time_ns()}", events)
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     plan = Plan(url, key, kind, body, events, started + seconds, connections * events / rate if rate else 0.0)
     senders = [Sender(plan, lane) for lane in range(connections)]
     for sender in senders:
@@ -111,8 +85,10 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"the server refused: {failures[0]}")
     acknowledged = [value for sender in senders for value in sender.ack_ms]
     result = {
+        "held_up": sum(sender.held_up for sender in senders),
         "sent": sum(sender.sent for sender in senders),
         "seconds": time.monotonic() - started,
+        "cpu_s": time.process_time() - used,
         "ack_ms": acknowledged,
     }
     print(json.dumps(result | {"requests": len(acknowledged)}))

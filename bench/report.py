@@ -8,6 +8,7 @@ OUT = Path(__file__).parent / "out"
 
 # name -> (unit, target, whether higher is better); the targets are those the design sets for one 2-core machine.
 TARGETS: dict[str, tuple[str, float, bool]] = {
+    "ingest.arrow_events_per_s": ("events/s", 231_000, True),
     "ingest.ndjson_events_per_s": ("events/s", 100_000, True),
     "ingest.cloudevents_events_per_s": ("events/s", 60_000, True),
     "ingest.ratio_to_engine": ("ratio", 0.5, True),
@@ -48,8 +49,8 @@ def percentile(values: list[float], share: float) -> float:
 def publish(figures: list[Figure]) -> None:
     OUT.mkdir(exist_ok=True)
     (OUT / "latest.json").write_text(json.dumps([asdict(found) for found in figures], indent=2) + "\n")
-    print(f"\n{'figure':36} {'value':>14} {'unit':10} {'target':>10}  met")
+    print(f"\n{'figure':42} {'value':>14} {'unit':10} {'target':>10}  met")
     for found in figures:
         target = "" if found.target is None else f"{found.target:,.10g}"
         met = {True: "yes", False: "NO", None: ""}[found.met]
-        print(f"{found.name:36} {found.value:>14,.10g} {found.unit:10} {target:>10}  {met}  {found.note}")
+        print(f"{found.name:42} {found.value:>14,.10g} {found.unit:10} {target:>10}  {met}  {found.note}")

@@ -17,8 +17,8 @@ START_TIMEOUT_S = 120
 
 
 @contextmanager
-def running(data_dir: Path) -> Iterator[str]:
-    """`manage.py up` on an empty `data_dir`; yields the web address. Everything is stopped and removed at the end."""
+def running(data_dir: Path) -> Iterator[tuple[str, int]]:
+    """`manage.py up` on an empty `data_dir`; yields the web address and the pid. Everything is stopped and removed at the end."""
     shutil.rmtree(data_dir, ignore_errors=True)
     data_dir.mkdir(parents=True)
     port = free_port()
@@ -29,7 +29,7 @@ def running(data_dir: Path) -> Iterator[str]:
     try:
         _wait_ready(up, log)
         os.environ["TALLYWATT_DATA_DIR"] = str(data_dir)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", up.pid
     finally:
         up.send_signal(signal.SIGTERM)
         up.wait(30)
@@ -50,3 +50,9 @@ def setup_django() -> None:
     import django
 
     django.setup()
+
+
+def create_tenant(key: str) -> None:
+    from metering.public import create_tenant as create
+
+    create(key)
