@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ONLY ?=
 STAMP = $(VENV)/.installed-$(1)-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+CLIENTS := .venv-clients
+CLIENTS_STAMP = $(CLIENTS)/.installed-$(shell cat tests/clients/*.txt | cksum | cut -d' ' -f1)
 
-.PHONY: demo up test lint bench chaos clean
+.PHONY: demo up test test-clients lint bench chaos fuzz clean
 
 demo: $(call STAMP,run)
 	@exec $(BIN)/python manage.py up --demo --port $(PORT)
@@ -16,6 +18,10 @@ up: $(call STAMP,run)
 
 test: $(call STAMP,dev)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Clients that we did not write (OpenMeter's, Lago's, OpenTelemetry's, LiteLLM...), unmodified, against a running stack.
+test-clients: $(call STAMP,dev) $(CLIENTS_STAMP)
+	$(BIN)/python -m pytest tests/clients $(ARGS)
 
 lint: $(call STAMP,dev)
 	$(BIN)/ruff check .
@@ -27,14 +33,18 @@ lint: $(call STAMP,dev)
 bench: $(call STAMP,dev)
 	$(BIN)/python -m bench $(ONLY)
 
-# Processes killed outright in the middle of a replay; the totals must stay exact.
+# A million events while everything is killed; the ledger must be exactly what was acknowledged. ARGS: --seed N --events N --kills N
 chaos: $(call STAMP,dev)
-	$(BIN)/python -m pytest tests/journeys/test_faults.py $(ARGS)
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+# Damaged bodies of every protocol for ten minutes. ARGS: --minutes N --seed N
+fuzz: $(call STAMP,dev)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean:
 	@if [ -e var/up.lock ] && ! flock -n var/up.lock true; then \
 		echo "a stack is running on var (pid $$(cat var/up.lock)): stop it first" >&2; exit 1; fi
-	rm -rf var $(VENV) bench/out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf var $(VENV) $(CLIENTS) bench/out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -50,6 +60,14 @@ $(call STAMP,run): $(BIN)/python
 $(call STAMP,dev): $(BIN)/python
 	@echo "installing into $(VENV), with the tools for development"
 	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[server,embedded,dev]' | $(BRIEF)
+	@touch $@
+
+# Heavy, and none of the server's business: so not in its venv.
+$(CLIENTS_STAMP):
+	@echo "installing into $(CLIENTS): about 350 MB of other people's clients"
+	@$(PYTHON) -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip install --disable-pip-version-check -c tests/clients/constraints.txt -r tests/clients/requirements.txt | $(BRIEF)
+	@$(CLIENTS)/bin/python -m pip install --disable-pip-version-check --no-deps --target $(CLIENTS)/cloudevents2 -r tests/clients/requirements-v2.txt | $(BRIEF)
 	@touch $@
 
 # One line per package instead of pip's many; pip's own exit code is kept by the shell below.

@@ -148,13 +148,21 @@ INGEST_MAX_EVENTS = environment.integer("TALLYWATT_INGEST_MAX_EVENTS", 100_000, 
 INGEST_MAX_AGE = timedelta(days=environment.integer("TALLYWATT_INGEST_MAX_AGE_DAYS", 3653, least=1))
 INGEST_MAX_FUTURE = timedelta(seconds=environment.integer("TALLYWATT_INGEST_MAX_FUTURE_S", 600))
 SPOOL_MAX_BYTES = environment.integer("TALLYWATT_SPOOL_MAX_BYTES", 20 * 2**30, least=2**20)
+SPOOL_MAX_AGE_S = environment.integer("TALLYWATT_SPOOL_MAX_AGE_S", 86_400, least=0)
+SPOOL_MIN_FREE_BYTES = environment.integer("TALLYWATT_SPOOL_MIN_FREE_BYTES", 256 * 2**20, least=0)
+# Defaults for keys and tenants that have no limit of their own; 0: not limited.
+INGEST_EVENTS_PER_S_PER_KEY = environment.integer("TALLYWATT_INGEST_EVENTS_PER_S_PER_KEY", 0, least=0)
+INGEST_EVENTS_PER_S_PER_TENANT = environment.integer("TALLYWATT_INGEST_EVENTS_PER_S_PER_TENANT", 0, least=0)
 HOST_NAME = environment.text("TALLYWATT_HOST")  # empty: this machine's own name
 HOST_SILENT_AFTER = timedelta(seconds=environment.integer("TALLYWATT_HOST_SILENT_AFTER_S", 60, least=5))
+SEAL_MAX_EVENTS = environment.integer("TALLYWATT_SEAL_MAX_EVENTS", 5_000_000, least=1)
+METRICS_OPEN = environment.flag("TALLYWATT_METRICS_OPEN", False)
 
 CELERY_BROKER_URL = _broker(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
+# The broker carries no data: a lost message costs a second. Acknowledged late, it would take the worker down when Redis dies (kombu).
+CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "tallywatt"

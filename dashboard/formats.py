@@ -12,6 +12,11 @@ def whole(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}"
 
 
+def counted(count: int, name: str) -> str:
+    """'1 event', '1,204 events'."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
 def rate(value: float | None) -> str:
     """A rate with about three significant digits and no exponent: '0.004', '0.42', '38.1', '1,204'."""
     if value is None:
@@ -71,6 +76,14 @@ def decimals(amount: Decimal) -> int:
 def share(rate: Decimal) -> str:
     """0.19 -> '19 %'."""
     return f"{exact(rate * 100)} %"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that fits, by thousands: '812 B', '1.4 kB', '23.0 GB'."""
+    value, units = float(count), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while value >= 999.95 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
 
 
 def words(name: str) -> str:

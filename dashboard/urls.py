@@ -3,6 +3,7 @@ from django.urls import path
 
 from dashboard import invoices
 from dashboard.login import Login, home
+from dashboard.operator import ingest, quarantine
 from dashboard.operator import views as operator
 from dashboard.portal import views as portal
 
@@ -12,6 +13,13 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("operator/", operator.overview, name="operator-overview"),
     path("operator/live/", operator.live, name="operator-live"),
+    path("ingest/", ingest.ingest, name="operator-ingest"),
+    path("operator/quarantine/", quarantine.entries, name="operator-quarantine"),
+    path("operator/quarantine/replay/", quarantine.replay_all, name="operator-quarantine-replay"),
+    path("operator/quarantine/discard/", quarantine.discard_all, name="operator-quarantine-discard"),
+    path(
+        "operator/quarantine/<uuid:batch>/<int:row>/<str:reason>/", quarantine.entry, name="operator-quarantine-entry"
+    ),
     path("customers/", portal.customers, name="customers"),
     path("customers/<str:key>/", portal.customer, name="customer"),
     path("customers/<str:key>/usage.csv", portal.customer_csv, name="customer-csv"),

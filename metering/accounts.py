@@ -1,5 +1,6 @@
 """Tenants and what a person who logs in may see."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -52,3 +53,14 @@ def membership_of(user: AbstractBaseUser | AnonymousUser) -> MembershipInfo | No
 
 def _info(row: Tenant) -> TenantInfo:
     return TenantInfo(row.key, row.name, row.currency, row.is_demo)
+
+
+_seen: set[str] = set()  # of this process; a tenant is never deleted, so what was seen once needs no second look
+
+
+def existing(keys: Iterable[str]) -> frozenset[str]:
+    """Those of `keys` that are tenants. PostgreSQL is asked only about those never seen before."""
+    asked = frozenset(keys)
+    if unseen := asked - _seen:
+        _seen.update(Tenant.objects.filter(key__in=unseen).values_list("key", flat=True))
+    return asked & _seen

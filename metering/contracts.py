@@ -28,6 +28,9 @@ class Scope(StrEnum):
     INGEST = "ingest"
     USAGE_READ = "usage:read"
     FINANCE_READ = "finance:read"
+    QUARANTINE = "quarantine"
+    METERS_WRITE = "meters:write"  # define and archive meters; for operators' keys
+    METRICS = "metrics:read"
 
 
 class RejectReason(StrEnum):
@@ -65,6 +68,9 @@ class Credential:
     tenant: str | None
     scopes: frozenset[str]
     observing: bool
+    # Limits on what may be sent: None is the setting's default, 0 none.
+    events_per_s: int | None = None
+    tenant_events_per_s: int | None = None
 
 
 @dataclass(frozen=True)

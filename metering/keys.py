@@ -65,7 +65,14 @@ def authenticate(authorization: str | None) -> Credential:
         raise AuthenticationFailed("this API key is not known")
     if row.revoked_at is not None:
         raise AuthenticationFailed("this API key was revoked")
-    return Credential(row.prefix, row.tenant.key if row.tenant else None, frozenset(row.scopes), row.observing)
+    return Credential(
+        row.prefix,
+        row.tenant.key if row.tenant else None,
+        frozenset(row.scopes),
+        row.observing,
+        row.ingest_events_per_s,
+        row.tenant.ingest_events_per_s if row.tenant else None,
+    )
 
 
 def require(credential: Credential, scope: Scope) -> None:

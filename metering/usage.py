@@ -7,9 +7,10 @@ from typing import Any
 
 from metering.clickhouse import client
 from metering.clickhouse.queries.usage import WINDOWS, LedgerDifferences, RawUsage, Scope, SealedUsage
-from metering.contracts import DIMENSIONS, MEASURES, SealInfo, UsageRow
+from metering.contracts import BUCKET_MINUTES, DIMENSIONS, MEASURES, SealInfo, UsageRow
 from metering.ledger import abandoned_up_to, arrivals_scope, bucket_end, bucket_start, latest_seal
 from metering.moments import EPOCH, milliseconds
+from metering.windows import Windows
 
 MAX_ROWS = 500_000
 AUDIT_TIMEOUT_S = 600
@@ -37,7 +38,7 @@ class _Ask:
     end: datetime
     tenant: str | None
     groups: tuple[str, ...]
-    window: str
+    window: str | Windows
 
     @staticmethod
     def within(start: datetime, end: datetime) -> tuple[int, int]:
@@ -72,11 +73,12 @@ def current_usage(
     *,
     tenant: str | None,
     group_by: Sequence[str],
-    window: str,
+    window: str | Windows,
     as_of: SealInfo | None = None,
 ) -> list[UsageRow]:
     """Everything accepted and inserted so far: the ledger, plus what is not sealed yet, each event once. Any bounds.
 
+    `window`: one of WINDOWS, or windows whose edges lie on those of the ledger's buckets (ValueError).
     `as_of`: the seal to stand on (default: the latest). The part after it is read from raw events.
     """
     ask = _checked(start, end, tenant, group_by, window)
@@ -154,7 +156,9 @@ def _added(ask: _Ask, rows: Iterable[UsageRow]) -> list[UsageRow]:
     return found
 
 
-def _checked(start: datetime, end: datetime, tenant: str | None, group_by: Sequence[str], window: str) -> _Ask:
+def _checked(
+    start: datetime, end: datetime, tenant: str | None, group_by: Sequence[str], window: str | Windows
+) -> _Ask:
     """Raises ValueError with a message for the caller of an API."""
     if start.tzinfo is None or end.tzinfo is None:
         raise ValueError("times need a time zone")
@@ -162,7 +166,10 @@ def _checked(start: datetime, end: datetime, tenant: str | None, group_by: Seque
         raise ValueError("the window is empty: its start must lie before its end")
     if end - start > LONGEST:
         raise ValueError("the window is longer than 15 years")
-    if window not in WINDOWS:
+    if not isinstance(window, str):
+        if not window.fits(BUCKET_MINUTES * 60):
+            raise ValueError("the ledger's windows begin and end on a quarter of an hour")
+    elif window not in WINDOWS:
         raise ValueError(f"unknown window {window!r}: one of {', '.join(WINDOWS)}")
     for name in group_by:
         if name not in DIMENSIONS:

@@ -10,6 +10,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from metering.clickhouse import client, migrate
+from metering.ingest import tasks
+
+collect_ignore = ["clients"]  # they need a venv of other people's packages: `make test-clients`
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +35,10 @@ def tenant_key() -> str:
 
 
 @pytest.fixture
-def spool(settings: Settings) -> Iterator[Path]:
-    """A spool of the test's own, below the folder that the embedded ClickHouse may read."""
+def spool(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A spool of the test's own, below the folder that the embedded ClickHouse may read; every sweep tidies it."""
+    monkeypatch.setattr(tasks, "TIDY_S", -1e9)
+    monkeypatch.setattr(tasks._Tidying, "due", 0.0)
     root = Path(os.environ["TALLYWATT_DATA_DIR"]) / "spool" / uuid.uuid4().hex[:12]
     root.mkdir(parents=True)
     settings.SPOOL_DIR = root

@@ -90,7 +90,7 @@ def _rates(now: Now) -> list[Tile]:
         Tile(
             "today",
             "Tokens today",
-            *_compact(today.input_tokens + today.output_tokens),
+            *compact(today.input_tokens + today.output_tokens),
             f"{formats.whole(today.requests)} requests since 00:00 UTC",
         ),
     ]
@@ -120,7 +120,7 @@ def _newest(freshness: Freshness) -> Tile:
     return Tile("newest", "Newest event", value, f"{unit} ago", sealed)
 
 
-def _compact(tokens: int) -> tuple[str, str]:
+def compact(tokens: int) -> tuple[str, str]:
     """Four digits and a unit: the exact number is on the usage page."""
     for size, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M")):
         if tokens >= size:

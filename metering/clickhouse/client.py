@@ -14,10 +14,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-from clickhouse_driver import Client
+import pyarrow as pa
+from clickhouse_driver import Client, defines
+from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
+from clickhouse_driver.connection import Connection
 from clickhouse_driver.errors import Error as DriverError
 from clickhouse_driver.errors import ServerException
+from clickhouse_driver.protocol import ClientPacketTypes
+from clickhouse_driver.varint import write_varint
+from clickhouse_driver.writer import write_binary_str, write_binary_uint8
 from django.conf import settings
+
+from metering.clickhouse.native import column_bytes
 
 Parameters = Mapping[str, Any]
 
@@ -114,6 +122,48 @@ def insert(
             sql, data, columnar=True, types_check=False, settings=_limits(name, timeout_s) | dict(settings or {})
         )
     return len(data[0])
+
+
+def insert_columns(
+    name: str,
+    table: str,
+    data: pa.Table,
+    *,
+    timeout_s: float = 60,
+    settings: Mapping[str, Any] | None = None,
+) -> int:
+    """Insert an Arrow table as one block of native columns; its column names are the table's. Returns the number of rows sent."""
+    columns = ", ".join(identifier(column) for column in data.column_names)
+    sql = f"INSERT INTO {identifier(table)} ({columns}) VALUES"
+    limits = _limits(name, timeout_s) | dict(settings or {})
+    with connection() as client, client.disconnect_on_error(sql, limits):
+        client.connection.send_query(sql)
+        client.connection.send_external_tables(None)
+        expected = client.receive_sample_block().columns_with_types
+        _send_block(client.connection, data.num_rows, [(c, kind, column_bytes(kind, data[c])) for c, kind in expected])
+        client.connection.send_data(ColumnOrientedBlock())  # an empty block ends the insert
+        client.receive_end_of_insert_query()
+    return int(data.num_rows)
+
+
+def _send_block(link: Connection, rows: int, columns: Sequence[tuple[str, str, bytes]]) -> None:
+    """As the driver's Connection.send_data and BlockOutputStream.write, for columns that are encoded already."""
+    revision = link.server_info.used_revision
+    write_varint(ClientPacketTypes.DATA, link.fout)
+    if revision >= defines.DBMS_MIN_REVISION_WITH_TEMPORARY_TABLES:
+        write_binary_str("", link.fout)
+    out = link.block_out.fout
+    if revision >= defines.DBMS_MIN_REVISION_WITH_BLOCK_INFO:
+        BlockInfo().write(out)
+    write_varint(len(columns), out)
+    write_varint(rows, out)
+    for column, kind, encoded in columns:
+        write_binary_str(column, out)
+        write_binary_str(kind, out)
+        if revision >= defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION:
+            write_binary_uint8(0, out)
+        out.write(encoded)
+    link.block_out.finalize()
 
 
 def identifier(name: str) -> str:

@@ -5,28 +5,25 @@ One bad event never takes its batch with it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from metering import accounts
 from metering.contracts import Credential, RejectReason
+from metering.ingest import meter_checking
+from metering.ingest.columns import Columnar
+from metering.ingest.context import Context, Decoded
 from metering.ingest.fields import FIELDS, REQUIRED, FieldError
-from metering.ingest.schema import CANONICAL, LABEL, QUARANTINE, STAMPED
+from metering.ingest.schema import CANONICAL, LABEL, METER_EVENTS, QUARANTINE, STAMPED
+from metering.ingest.vetting import settle
+
+__all__ = ["Batch", "Context", "Decoded", "Reject", "check", "check_columns"]
 
 LONGEST_RAW = 64 * 1024
 DECODED: tuple[str, ...] = tuple(name for name in CANONICAL.names if name not in STAMPED)
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """One event as a decoder read it. `event` None: it could not be read, `error` says why."""
-
-    index: int
-    raw: bytes
-    event: dict[str, Any] | None = None
-    error: FieldError | None = None
-    error_field: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,27 +41,23 @@ class Reject:
         return {"index": self.index, "field": self.field, "reason": self.reason.value, "message": self.message}
 
 
-@dataclass(frozen=True)
-class Context:
-    """What an event is checked against: who sends it, which tenants exist, and which times are taken."""
-
-    credential: Credential
-    tenants: frozenset[str]
-    now: datetime
-    max_age: timedelta
-    max_future: timedelta
-
-
 @dataclass
 class Batch:
-    """The outcome for one request: columns of the events taken, and the rejects, in the order of the request."""
+    """The outcome for one request: the events taken, and the rejects, each in the order of the request.
 
+    `table` holds what came by the fast road and `columns` what was read one by one, with their `positions` in the request.
+    """
+
+    table: pa.Table | None = None
+    table_positions: np.ndarray | None = None
     columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in DECODED})
+    positions: list[int] = field(default_factory=list)
+    meters: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
 
     @property
     def accepted(self) -> int:
-        return len(self.columns["id"])
+        return len(self.positions) + len(self.meters) + (self.table.num_rows if self.table is not None else 0)
 
     @property
     def foreign(self) -> Reject | None:
@@ -72,10 +65,22 @@ class Batch:
         return next((reject for reject in self.rejects if reject.reason is RejectReason.FOREIGN_TENANT), None)
 
     def events_table(self) -> pa.Table | None:
-        """Canonical columns less the stamped ones; None if no event was taken."""
-        if not self.accepted:
+        """Canonical columns less the stamped ones, in the order of the request; None if no event was taken."""
+        if not self.positions:
+            return self.table if self.table is not None and self.table.num_rows else None
+        slow = pa.table({name: _array(name, values) for name, values in self.columns.items()})
+        if self.table is None or self.table_positions is None or not self.table.num_rows:
+            return slow
+        both = pa.concat_tables([self.table.select(DECODED), slow]).unify_dictionaries()
+        return both.take(pa.array(np.argsort(np.concatenate([self.table_positions, self.positions]), kind="stable")))
+
+    def meters_table(self) -> pa.Table | None:
+        """The events of meters, in the columns of METER_EVENTS less the stamped ones; None if there are none."""
+        if not self.meters:
             return None
-        return pa.table({name: _array(name, values) for name, values in self.columns.items()})
+        return pa.Table.from_pylist(
+            self.meters, schema=pa.schema([METER_EVENTS.field(name) for name in self.meters[0]])
+        )
 
     def rejects_table(self, credential: Credential, decoder: str) -> pa.Table | None:
         if not self.rejects:
@@ -89,12 +94,23 @@ class Batch:
                 "reason": reject.reason.value,
                 "field": reject.field,
                 "message": reject.message,
-                "raw": reject.raw[:LONGEST_RAW].decode(errors="replace"),
+                "raw": reject.raw[:LONGEST_RAW],
             }
             for reject in self.rejects
         ]
         schema = pa.schema([QUARANTINE.field(name) for name in rows[0]])
         return pa.Table.from_pylist(rows, schema=schema)
+
+
+def check_columns(found: Columnar, context: Context) -> Batch:
+    """Check a table as a whole; only the rows that do not hold are looked at one by one, for the reason."""
+    table, holds = settle(found, context)
+    positions = np.arange(table.num_rows) if found.positions is None else np.asarray(found.positions, np.int64)
+    doubtful = found.again(positions[~holds].tolist()) if not holds.all() else ()
+    batch = check(sorted(chain(doubtful, found.rest), key=lambda decoded: decoded.index), context)
+    batch.table = table if holds.all() else table.filter(pa.array(holds))
+    batch.table_positions = positions[holds]
+    return batch
 
 
 def check(events: Iterable[Decoded], context: Context) -> Batch:
@@ -116,6 +132,10 @@ def check(events: Iterable[Decoded], context: Context) -> Batch:
                 )
             )
             continue
+        if decoded.is_meter:
+            batch.meters.append(row)
+            continue
+        batch.positions.append(decoded.index)
         for name in DECODED:
             batch.columns[name].append(row[name])
     return batch
@@ -134,8 +154,8 @@ def _row(decoded: Decoded, context: Context) -> dict[str, Any]:
         error = decoded.error or FieldError(RejectReason.MALFORMED, "cannot be read")
         raise _Refused(decoded.error_field, error.reason, error.message)
     _not_foreign(decoded.event, context)  # before all else: no other fault of an event may hide it
-    row = _fields(decoded.event)
-    for step in (_own_tenant, _known_time, _invariants):
+    row = _meter_row(decoded.event) if decoded.is_meter else _fields(decoded.event)
+    for step in (_own_tenant, _known_time) if decoded.is_meter else (_own_tenant, _known_time, _invariants):
         step(row, context)
     row["observed"] = context.credential.observing
     return row
@@ -160,13 +180,20 @@ def _fields(event: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+def _meter_row(event: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return meter_checking.row(event)
+    except meter_checking.MeterRefused as refused:
+        raise _Refused(refused.field, refused.reason, str(refused)) from None
+
+
 def _own_tenant(row: dict[str, Any], context: Context) -> None:
     """The tenant comes from the credential, unless the key may write for several."""
     own, named = context.credential.tenant, row["tenant"]
     if own is None:
         if named is None:
             raise _Refused("tenant", RejectReason.MISSING_FIELD, "tenant is required with an operator's key")
-        if named not in context.tenants:
+        if named not in accounts.existing({named}):
             raise _Refused("tenant", RejectReason.UNKNOWN_TENANT, f"there is no tenant {named!r}")
         return
     row["tenant"] = own

@@ -7,9 +7,12 @@ ClickHouse has acknowledged its group.
 """
 
 import fcntl
+import heapq
 import json
 import logging
+import math
 import os
+import time
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +21,12 @@ from pathlib import Path
 
 import pyarrow as pa
 from django.conf import settings
+from django.utils import timezone
 
 from metering.clickhouse.client import ClickHouseRefused
 from metering.contracts import RejectReason
-from metering.ingest import sink
-from metering.ingest.schema import QUARANTINE, STAMPED
+from metering.ingest import counters, sink
+from metering.ingest.schema import KINDS, QUARANTINE, STAMPED
 from metering.ingest.spool import Spool, SpooledFile, described, sync_folder
 
 logger = logging.getLogger(__name__)
@@ -30,6 +34,9 @@ logger = logging.getLogger(__name__)
 GROUP_ROWS = 500_000
 GROUP_BYTES = 128 * 2**20
 GROUP_FILES = 500  # their names are in the statement
+# Every insert costs ClickHouse a part and its merges, so a group waits this long after the one before it, unless it is large already.
+PACE_S = 0.6
+LARGE_ROWS = 100_000
 # ClickHouse refuses the data itself: the same rows will be refused again. Anything else is tried again later.
 DATA_ERRORS = frozenset({6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 349, 376, 407, 436, 469, 636, 1001})
 
@@ -71,16 +78,35 @@ def drain(spool: Spool) -> int:
     spool.create()
     inserted = 0
     stuck: dict[Path, Exception] = {}
+    began = -math.inf
     with _alone(spool) as alone:
-        while alone and (group := _next(spool, stuck)) is not None:
+        while alone:
+            _pace(spool, began)
+            began = time.monotonic()
+            if (group := _next(spool, stuck)) is None:
+                break
             try:
                 inserted += _carry_out(spool, group)
             except (ManifestMismatch, RowsMissing) as error:
                 stuck[_manifest(spool, group)] = error  # its files stay; the groups after it go on
                 logger.error("a group waits for an operator: %s", error)
+            except ClickHouseRefused as refusal:
+                if any(isinstance(error, ClickHouseRefused) for error in stuck.values()):
+                    raise  # not this group's fault: ClickHouse refuses others too
+                stuck[_manifest(spool, group)] = (
+                    refusal  # such as too little memory: it must not hold up those behind it
+                )
     if stuck:
         raise next(iter(stuck.values()))
     return inserted
+
+
+def _pace(spool: Spool, began: float) -> None:
+    """Let a little gather before the next group, unless there is much already, or nothing."""
+    while (early := began + PACE_S - time.monotonic()) > 0:
+        if not 0 < sum(file.rows for file in spool.pending()) < LARGE_ROWS:
+            return
+        time.sleep(min(early, 0.05))
 
 
 def _next(spool: Spool, stuck: Container[Path] = ()) -> Group | None:
@@ -91,23 +117,35 @@ def _next(spool: Spool, stuck: Container[Path] = ()) -> Group | None:
             return Group(found["kind"], found["road"], tuple(found["names"]), tuple(found["sizes"]), found["rows"])
     claimed = spool.claimed()
     waiting = [file for file in spool.pending() if file.path.name not in claimed]
-    for kind in ("rejects", "events"):
-        files = [file for file in waiting if file.is_events == (kind == "events")]
+    for kind in KINDS:
+        files = [file for file in waiting if file.kind == kind]
         if files:
             return _claim(spool, kind, _fitting(files))
     return None
 
 
 def _fitting(files: Sequence[SpooledFile]) -> list[SpooledFile]:
-    """As many of the oldest as make one block; at least one."""
+    """As many as make one block, at least one; oldest first, and where not all fit, as many rows from each sender.
+
+    So a sender who fills the spool delays himself: whoever has little waiting is in the next group.
+    """
+    lanes: dict[str, list[SpooledFile]] = {}
+    for file in reversed(files):
+        lanes.setdefault(file.lane, []).append(file)
     chosen: list[SpooledFile] = []
     rows = size = 0
-    for file in files:
+    turns = [(0, waiting[-1].stamp_us, lane) for lane, waiting in lanes.items()]
+    heapq.heapify(turns)
+    while turns:
+        taken, _, lane = heapq.heappop(turns)
+        file = lanes[lane].pop()
         rows, size = rows + file.rows, size + file.size
         if chosen and (rows > GROUP_ROWS or size > GROUP_BYTES or len(chosen) == GROUP_FILES):
             break
         chosen.append(file)
-    return chosen
+        if lanes[lane]:
+            heapq.heappush(turns, (taken + file.rows, lanes[lane][-1].stamp_us, lane))
+    return sorted(chosen, key=lambda file: file.path.name)
 
 
 def _claim(spool: Spool, kind: str, files: Sequence[SpooledFile]) -> Group:
@@ -144,6 +182,7 @@ def _carry_out(spool: Spool, group: Group) -> int:
         _bisect(group, sink.read(files), group.token)
     else:
         _verify(group, files)
+    counters.inserted([described(path) for path in files], timezone.now())
     for path in files:
         path.rename(spool.done / path.name)
     sync_folder(spool.done)  # before the manifest goes: else a power cut could bring the files back without their token
@@ -198,10 +237,10 @@ def _bisect(group: Group, rows: pa.Table, token: str) -> None:
                 raise
             if part.num_rows > 1:
                 _bisect(group, part, f"{token}{name}")
-            elif group.kind == "events":
-                sink.insert_by_value("rejects", _refused(part, refusal), f"{token}{name}")
-            else:
+            elif group.kind == "rejects":
                 logger.error("ClickHouse refuses a row of quarantine itself, it stays in done/: %s", refusal)
+            else:
+                sink.insert_by_value("rejects", _refused(part, refusal), f"{token}{name}")
 
 
 def _refused(row: pa.Table, refusal: ClickHouseRefused) -> pa.Table:
@@ -209,13 +248,13 @@ def _refused(row: pa.Table, refusal: ClickHouseRefused) -> pa.Table:
     stamps = {name: event[name] for name in STAMPED}
     shown = {name: value for name, value in event.items() if name not in STAMPED}
     entry = stamps | {
-        "tenant": event["tenant"],
-        "api_key": "",
+        "tenant": event.get("tenant", ""),
+        "api_key": event.get("api_key", ""),
         "decoder": "sink",
         "reason": RejectReason.REFUSED_BY_STORE.value,
         "field": "",
         "message": str(refusal)[:1000],
-        "raw": json.dumps(shown, default=str),
+        "raw": json.dumps(shown, default=str).encode(),
     }
     return pa.Table.from_pylist([entry], schema=QUARANTINE)
 

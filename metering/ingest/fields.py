@@ -7,8 +7,9 @@ are not token counts.
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from metering.contracts import RejectReason
 
@@ -16,10 +17,11 @@ MOST_TOKENS = 2**40
 LONGEST_LATENCY_MS = 7 * 24 * 3600 * 1000.0
 MOST_GPUS = 1024
 MOST_ATTRIBUTES = 32
-STATUSES = ("ok", "error", "cancelled")
-TIERS = ("standard", "batch", "priority", "flex")
+LONGEST_ATTRIBUTE = 1024
+Tier = Literal["standard", "batch", "priority", "flex"]
+Status = Literal["ok", "error", "cancelled"]
 # What OpenAI-compatible servers, vLLM, SGLang, TGI and Anthropic's API say.
-FINISH_REASONS = (
+FinishReason = Literal[
     "",
     "stop",
     "length",
@@ -37,12 +39,24 @@ FINISH_REASONS = (
     "eos_token",
     "refusal",
     "other",
-)
+]
+TIERS: tuple[str, ...] = get_args(Tier)
+STATUSES: tuple[str, ...] = get_args(Status)
+FINISH_REASONS: tuple[str, ...] = get_args(FinishReason)
 # RFC 3339: date, time and an offset; without the offset a time means nothing here.
 RFC3339 = re.compile(r"\A\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z")
 TENANT = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
 
 Rule = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a text may be: its length in characters, or (if not empty) one of `choices`."""
+
+    longest: int = 128
+    least: int = 0
+    choices: tuple[str, ...] = ()
 
 
 class FieldError(ValueError):
@@ -54,13 +68,16 @@ class FieldError(ValueError):
         self.message = message
 
 
-def text(longest: int, *, least: int = 0) -> Rule:
+def text(limits: Limits) -> Rule:
+    if limits.choices:
+        return one_of(limits.choices)
+
     def rule(value: Any) -> str:
         if not isinstance(value, str):
             raise FieldError(RejectReason.WRONG_TYPE, f"expected text, got {_kind(value)}")
-        if len(value) > longest:
-            raise FieldError(RejectReason.TOO_LONG, f"has {len(value)} characters, at most {longest} are taken")
-        if len(value) < least:
+        if len(value) > limits.longest:
+            raise FieldError(RejectReason.TOO_LONG, f"has more than {limits.longest} characters")
+        if len(value) < limits.least:
             raise FieldError(RejectReason.OUT_OF_RANGE, "must not be empty")
         try:
             value.encode()
@@ -162,24 +179,40 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), type(value).__name__)
 
 
-_SHORT = text(128)
-_LONG = text(1024)
+_SHORT = text(Limits())
+_LONG = text(Limits(longest=LONGEST_ATTRIBUTE))
+TEXTS = {
+    "id": Limits(least=1),
+    "source": Limits(),
+    "project": Limits(),
+    "api_key_id": Limits(),
+    "end_user": Limits(longest=256),
+    "model": Limits(least=1),
+    "operation": Limits(longest=64, least=1),
+    "tier": Limits(choices=TIERS),
+    "status": Limits(choices=STATUSES),
+    "finish_reason": Limits(choices=FINISH_REASONS),
+    "region": Limits(),
+    "cluster": Limits(),
+    "node": Limits(),
+    "engine": Limits(),
+}
 
 # name -> (rule, what a missing or null field means; REQUIRED if it must be there)
 REQUIRED = object()
 FIELDS: dict[str, tuple[Rule, Any]] = {
-    "id": (text(128, least=1), REQUIRED),
-    "source": (text(128), ""),
+    "id": (text(TEXTS["id"]), REQUIRED),
+    "source": (text(TEXTS["source"]), ""),
     "time": (time, None),
     "tenant": (tenant, None),
-    "project": (text(128), ""),
-    "api_key_id": (text(128), ""),
-    "end_user": (text(256), ""),
-    "model": (text(128, least=1), REQUIRED),
-    "operation": (text(64, least=1), "chat"),
-    "tier": (one_of(TIERS), "standard"),
-    "status": (one_of(STATUSES), "ok"),
-    "finish_reason": (one_of(FINISH_REASONS), ""),
+    "project": (text(TEXTS["project"]), ""),
+    "api_key_id": (text(TEXTS["api_key_id"]), ""),
+    "end_user": (text(TEXTS["end_user"]), ""),
+    "model": (text(TEXTS["model"]), REQUIRED),
+    "operation": (text(TEXTS["operation"]), "chat"),
+    "tier": (text(TEXTS["tier"]), "standard"),
+    "status": (text(TEXTS["status"]), "ok"),
+    "finish_reason": (text(TEXTS["finish_reason"]), ""),
     "input_tokens": (tokens, REQUIRED),
     "cached_input_tokens": (tokens, 0),
     "cache_write_tokens": (tokens, 0),
@@ -189,10 +222,10 @@ FIELDS: dict[str, tuple[Rule, Any]] = {
     "ttft_ms": (latency_ms, None),
     "tpot_ms": (latency_ms, None),
     "e2e_ms": (latency_ms, None),
-    "region": (_SHORT, ""),
-    "cluster": (_SHORT, ""),
-    "node": (_SHORT, ""),
-    "engine": (_SHORT, ""),
+    "region": (text(TEXTS["region"]), ""),
+    "cluster": (text(TEXTS["cluster"]), ""),
+    "node": (text(TEXTS["node"]), ""),
+    "engine": (text(TEXTS["engine"]), ""),
     "gpus": (names, []),
     "stream": (flag, False),
     "attributes": (attributes, []),

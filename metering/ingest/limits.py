@@ -3,10 +3,13 @@
 Django's own handler would first write the whole body to a temporary file.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import orjson
+
+from metering.ingest import counters
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -71,3 +74,4 @@ async def _refuse(receive: Receive, send: Send, max_bytes: int, *, more: bool) -
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+    await asyncio.to_thread(counters.refused, 413)

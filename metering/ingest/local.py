@@ -11,7 +11,12 @@ from metering.ingest.spool import Spool
 
 
 def spool() -> Spool:
-    return Spool(settings.SPOOL_DIR, settings.SPOOL_MAX_BYTES)
+    return Spool(
+        settings.SPOOL_DIR,
+        settings.SPOOL_MAX_BYTES,
+        max_age_s=settings.SPOOL_MAX_AGE_S,
+        min_free_bytes=settings.SPOOL_MIN_FREE_BYTES,
+    )
 
 
 def host_name() -> str:

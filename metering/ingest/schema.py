@@ -56,6 +56,43 @@ QUARANTINE = pa.schema(
         ("reason", pa.string()),
         ("field", pa.string()),
         ("message", pa.string()),
-        ("raw", pa.string()),
+        ("raw", pa.binary()),
     ]
 )
+
+# Events of meters (metering/meters.py): whatever usage is not a request. `data` is the event's JSON object as it was sent.
+_SHARED = ("tenant", "time", "id", "source", "time_given", "observed", "ingested_at", "batch", "row")
+METER_EVENTS = pa.schema([*(CANONICAL.field(name) for name in _SHARED), ("type", LABEL), ("data", pa.string())])
+
+# Data points of metrics as OTLP has them; one row per point. What a kind does not have is null or empty.
+POINTS = pa.schema(
+    [
+        ("metric", LABEL),
+        ("node", LABEL),
+        ("time", pa.timestamp("ms", "UTC")),
+        ("start_time", pa.timestamp("ms", "UTC")),
+        ("ingested_at", pa.timestamp("us", "UTC")),
+        ("batch", LABEL),
+        ("row", pa.uint32()),
+        ("api_key", LABEL),
+        ("service", LABEL),
+        ("scope", LABEL),
+        ("unit", LABEL),
+        ("kind", LABEL),
+        ("temporality", LABEL),
+        ("monotonic", pa.bool_()),
+        ("resource", pa.map_(pa.string(), pa.string())),
+        ("attributes", pa.map_(pa.string(), pa.string())),
+        ("value", pa.float64()),
+        ("count", pa.uint64()),
+        ("sum", pa.float64()),
+        ("min", pa.float64()),
+        ("max", pa.float64()),
+        ("bounds", pa.list_(pa.float64())),
+        ("buckets", pa.list_(pa.uint64())),
+    ]
+)
+
+# kind of file in the spool -> what its rows are, in the order in which the files of one batch are made visible
+KINDS = {"rejects": QUARANTINE, "events": CANONICAL, "meters": METER_EVENTS, "points": POINTS}
+TABLES = {"rejects": "quarantine", "events": "requests", "meters": "meter_events", "points": "telemetry_points"}

@@ -11,7 +11,7 @@ import pyarrow as pa
 from django.conf import settings
 
 from metering.clickhouse import client
-from metering.ingest.schema import CANONICAL, QUARANTINE
+from metering.ingest.schema import KINDS, TABLES
 
 TIMEOUT_S = 300
 BLOCK_ROWS = 2_000_000
@@ -19,7 +19,7 @@ BLOCK_BYTES = 4 * 2**30
 ONE_BLOCK = {
     "async_insert": 0,
     "max_insert_threads": 1,
-    "max_threads": 1,
+    "max_threads": 2,  # reading and parsing; what is inserted is still put together into one block
     "max_block_size": BLOCK_ROWS,
     "max_insert_block_size": BLOCK_ROWS,
     "min_insert_block_size_rows": BLOCK_ROWS,
@@ -28,12 +28,11 @@ ONE_BLOCK = {
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
 }
-TABLES = {"events": ("requests", CANONICAL), "rejects": ("quarantine", QUARANTINE)}
 
 
 def insert_by_reference(kind: str, files: Sequence[Path], token: str) -> None:
     """ClickHouse reads the files itself, from the spool as it sees it."""
-    table, schema = TABLES[kind]
+    table, schema = TABLES[kind], KINDS[kind]
     columns = ", ".join(client.identifier(name) for name in schema.names)
     pattern = _pattern(files)
     sql = f"INSERT INTO {client.identifier(table)} ({columns}) SELECT {columns} FROM file(%(files)s, 'ArrowStream')"
@@ -48,15 +47,12 @@ def insert_by_reference(kind: str, files: Sequence[Path], token: str) -> None:
 
 def insert_by_value(kind: str, rows: pa.Table, token: str) -> None:
     """The rows travel as native column blocks."""
-    table, schema = TABLES[kind]
-    data = [_values(rows[name]) for name in schema.names]
-    client.insert(
+    client.insert_columns(
         f"ingest_{kind}",
-        table,
-        schema.names,
-        data,
+        TABLES[kind],
+        rows.select(KINDS[kind].names).unify_dictionaries(),
         timeout_s=TIMEOUT_S,
-        settings=ONE_BLOCK | {"insert_deduplication_token": token, "insert_block_size": BLOCK_ROWS},
+        settings=ONE_BLOCK | {"insert_deduplication_token": token},
     )
 
 
@@ -67,12 +63,6 @@ def read(files: Sequence[Path]) -> pa.Table:
         with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
             tables.append(stream.read_all())
     return pa.concat_tables(tables)
-
-
-def _values(column: pa.ChunkedArray) -> list[object]:
-    if pa.types.is_map(column.type):
-        return [dict(pairs) for pairs in column.to_pylist()]
-    return list(column.to_pylist())
 
 
 def _pattern(files: Sequence[Path]) -> str:
@@ -87,7 +77,7 @@ def _pattern(files: Sequence[Path]) -> str:
 
 def count_inserted(kind: str, batches: Sequence[str], stamps_us: Sequence[int]) -> int:
     """How many rows of these batches the table holds, whoever put them there."""
-    table, _ = TABLES[kind]
+    table = TABLES[kind]
     sql = f"""
         SELECT count() FROM {client.identifier(table)}
         WHERE ingested_at >= fromUnixTimestamp64Micro(%(first)s, 'UTC') AND ingested_at <= fromUnixTimestamp64Micro(%(last)s, 'UTC')

@@ -6,9 +6,9 @@
     done/       inserted, kept until sealed
     clock       the last stamp given out on this host
 
-A batch is `<stamp in us>-<batch uuid>.<rows>.events.arrow`, and beside it `.rejects.arrow` if some of its events were refused. Stamps
-never decrease on a host, whatever its clock does: they are given under a lock, and the file is created under the same lock, so
-that no stamp exists without a file that `oldest_pending` sees.
+A batch is one file per kind of its rows (schema.KINDS), each `<stamp in us>-<batch uuid>.<rows>[.<lane>].<kind>.arrow`; the lane says
+who sent it, for fair draining. Stamps never decrease on a host, whatever its clock does: they are given under a lock, and the
+file is created under the same lock, so that no stamp exists without a file that `oldest_pending` sees.
 """
 
 import fcntl
@@ -16,24 +16,23 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from metering.ingest.schema import CANONICAL, LABEL, QUARANTINE
+from metering.ingest.capacity import Bounds, Capacity, SpoolFull
+from metering.ingest.schema import KINDS, LABEL
 from metering.moments import from_microseconds, microseconds
 
-EVENTS = ".events.arrow"
-REJECTS = ".rejects.arrow"
+__all__ = ["Accepted", "Spool", "SpoolFull", "SpooledFile", "described", "stamped", "sync_folder"]
+
 FOLDERS = ("incoming", "ready", "groups", "done")
-
-
-class SpoolFull(RuntimeError):
-    """No room for another batch: 429. The sender tries again later."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,24 @@ class SpooledFile:
         return self.path.name.split("-", 1)[1].split(".", 1)[0]
 
     @property
-    def is_events(self) -> bool:
-        return self.path.name.endswith(EVENTS)
+    def kind(self) -> str:
+        """One of schema.KINDS."""
+        return self.path.name.rsplit(".", 2)[1]
+
+    @property
+    def lane(self) -> str:
+        """Who sent it, as far as fair draining needs to know; '' if nobody said."""
+        words = self.path.name.split("-", 1)[1].split(".")
+        return words[2] if len(words) == 5 else ""
 
 
 class Spool:
     """The spool of this host at `root`. Safe for any number of processes at once."""
 
-    def __init__(self, root: Path, max_bytes: int) -> None:
+    def __init__(self, root: Path, max_bytes: int, *, max_age_s: float = 0, min_free_bytes: int = 0) -> None:
         self.root = root
         self.max_bytes = max_bytes
+        self.bounds = Bounds(max_bytes, max_age_s, min_free_bytes)
         self.incoming, self.ready, self.groups, self.done = (root / name for name in FOLDERS)
 
     def create(self) -> None:
@@ -79,28 +86,36 @@ class Spool:
         """Whether this machine has ever accepted anything here."""
         return (self.root / "clock").exists()
 
-    def accept(self, events: pa.Table | None, rejects: pa.Table | None) -> Accepted:
-        """Put a batch on disk. `events` and `rejects` lack the stamped columns; both files are durable when this returns.
+    def accept(self, events: pa.Table | None = None, rejects: pa.Table | None = None, *, lane: str = "") -> Accepted:
+        """As accept_all, for a batch of request events."""
+        return self.accept_all({"rejects": rejects, "events": events}, lane=lane)
+
+    def accept_all(self, tables: Mapping[str, pa.Table | None], *, lane: str = "") -> Accepted:
+        """Put a batch on disk: a table for each of its kinds, without the stamped columns. All is durable when this returns.
 
         Raises SpoolFull, or OSError if the disk fails; then nothing was accepted.
         """
         self.create()
-        if self.pending_bytes() > self.max_bytes:
-            raise SpoolFull(f"the spool holds more than {self.max_bytes} bytes that are not inserted yet")
+        capacity = _capacity(self.root)
+        capacity.check(self.bounds, lane, self.waiting)
         batch = str(uuid.uuid4())
-        parts = [(REJECTS, rejects, QUARANTINE), (EVENTS, events, CANONICAL)]
+        parts = [(kind, table) for kind in KINDS if (table := tables.get(kind)) is not None and table.num_rows]
         with self._stamp() as stamp_us:
             writing = [
-                (_Incoming(self.incoming / f"{stamp_us:016d}-{batch}.{table.num_rows}{suffix}"), table, schema)
-                for suffix, table, schema in parts
-                if table is not None and table.num_rows
+                (_Incoming(self.incoming / _file_name(stamp_us, batch, table.num_rows, lane, kind)), table, KINDS[kind])
+                for kind, table in parts
             ]
         try:
             for file, table, schema in writing:
                 file.write(stamped(table, schema, stamp_us, batch))
-            for file, _, _ in writing:  # rejects first: what was refused is kept whenever what was taken is
+            for (
+                file,
+                _,
+                _,
+            ) in writing:  # rejects first, as KINDS has them: what was refused is kept whenever what was taken is
                 file.move_to(self.ready)
             sync_folder(self.ready)
+            capacity.add(lane, sum(file.path.stat().st_size for file, _, _ in writing))
         finally:
             for file, _, _ in writing:
                 file.close()
@@ -111,13 +126,17 @@ class Spool:
         return _listed(self.ready)
 
     def pending_bytes(self) -> int:
-        return sum(file.size for folder in (self.incoming, self.ready) for file in _listed(folder))
+        return sum(file.size for file in self.waiting())
+
+    def waiting(self) -> list[SpooledFile]:
+        """What waits in ready/, and what is being written."""
+        return [file for folder in (self.incoming, self.ready) for file in _listed(folder)]
 
     def settled_before(self) -> datetime:
         """Every stamp this host gave out before the answer is inserted, and it will never give out an earlier one."""
         self.create()
         with self._stamp() as stamp_us:
-            held = [file.stamp_us for folder in (self.incoming, self.ready) for file in _listed(folder)]
+            held = [file.stamp_us for file in self.waiting()]
             return from_microseconds(min([stamp_us, *held]))
 
     def remove_orphans(self) -> int:
@@ -133,6 +152,21 @@ class Spool:
         for file in sealed:
             file.path.unlink(missing_ok=True)
         return len(sealed)
+
+    def trim_kept(self) -> int:
+        """Delete the oldest of what is inserted and verified, but not sealed, where all together exceed the bound. Returns how many.
+
+        These files are a second copy: ClickHouse holds their rows. Without this a held seal would fill the disk.
+        """
+        claimed = self.claimed()
+        kept = [file for file in _listed(self.done) if file.path.name not in claimed]
+        excess = sum(file.size for file in kept) + self.pending_bytes() - self.max_bytes
+        removed = 0
+        while excess > 0 and removed < len(kept):
+            kept[removed].path.unlink(missing_ok=True)
+            excess -= kept[removed].size
+            removed += 1
+        return removed
 
     def claimed(self) -> set[str]:
         """Names of files that unfinished groups hold."""
@@ -157,6 +191,12 @@ class Spool:
             return int(recorded)
         folders = (self.incoming, self.ready, self.done)
         return max((file.stamp_us for folder in folders for file in _listed(folder)), default=0)
+
+
+@cache
+def _capacity(root: Path) -> Capacity:
+    """One count per spool and process."""
+    return Capacity(root)
 
 
 class _Incoming:
@@ -192,12 +232,16 @@ def stamped(table: pa.Table, schema: pa.Schema, stamp_us: int, batch: str) -> pa
     else:
         columns["batch"] = pa.repeat(pa.scalar(batch), rows)
     if "row" not in columns:
-        columns["row"] = pa.array(range(rows), pa.uint32())
+        columns["row"] = pa.array(np.arange(rows, dtype=np.uint32))
     if "time" in columns:
         columns["time"] = columns["time"].fill_null(
             pa.scalar(stamp_us // 1000, pa.int64()).cast(pa.timestamp("ms", "UTC"))
         )
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _file_name(stamp_us: int, batch: str, rows: int, lane: str, kind: str) -> str:
+    return ".".join((f"{stamp_us:016d}-{batch}", str(rows), *([lane] if lane else []), kind, "arrow"))
 
 
 def _listed(folder: Path) -> list[SpooledFile]:

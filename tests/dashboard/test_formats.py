@@ -64,3 +64,15 @@ def test_times_are_labelled_utc() -> None:
 def test_a_share_is_exact() -> None:
     assert formats.share(Decimal("0.19")) == "19 %"
     assert formats.share(Decimal("0.0775")) == "7.75 %"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (812, "812 B"), (1400, "1.4 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"), (23 * 10**9, "23.0 GB")],
+)
+def test_bytes_are_in_the_unit_that_fits(count: int, text: str) -> None:
+    assert formats.size(count) == text
+
+
+def test_a_count_has_its_noun_in_singular_or_plural() -> None:
+    assert [formats.counted(count, "event") for count in (0, 1, 1204)] == ["0 events", "1 event", "1,204 events"]

@@ -1,17 +1,26 @@
 """Who may open what: every page, by every role, and another tenant's objects."""
 
+import uuid
+
 import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
 
 from dashboard import urls
 from metering.contracts import TenantInfo
+from metering.models import QuarantineDecision
 from tests.dashboard.conftest import LogIn
+from tests.metering.quarantined import put
 
 STAFF = {"operator", "finance"}
 ROLES_OF = {
     "operator-overview": {"operator"},
     "operator-live": {"operator"},
+    "operator-ingest": {"operator"},
+    "operator-quarantine": {"operator"},
+    "operator-quarantine-entry": {"operator"},
+    "operator-quarantine-replay": {"operator"},
+    "operator-quarantine-discard": {"operator"},
     "customers": STAFF,
     "customer": STAFF,
     "customer-csv": STAFF,
@@ -24,7 +33,10 @@ ROLES_OF = {
     "portal-invoices-csv": {"customer"},
     "portal-invoice": {"customer"},
 }
+# Pages with a form of their own; every other page answers GET alone.
+TAKES_POST = {"operator-quarantine-entry", "operator-quarantine-replay", "operator-quarantine-discard"}
 OPEN_TO_ALL = {"home", "login", "logout"}
+ENTRY = (str(uuid.uuid4()), 0, "missing_field")
 
 
 def address(name: str, tenant: str, number: str) -> str:
@@ -32,6 +44,8 @@ def address(name: str, tenant: str, number: str) -> str:
         return reverse(name, args=[tenant])
     if name in {"invoice", "portal-invoice"}:
         return reverse(name, args=[number])
+    if name == "operator-quarantine-entry":
+        return reverse(name, args=ENTRY)
     return reverse(name)
 
 
@@ -43,6 +57,7 @@ def test_every_address_of_the_dashboard_is_in_this_matrix() -> None:
 @pytest.mark.django_db(transaction=True)  # the live view closes the request's connection
 @pytest.mark.parametrize("role", ["operator", "finance", "customer"])
 def test_each_role_opens_its_pages_and_no_other(role: str, tenant: TenantInfo, invoiced: str, log_in: LogIn) -> None:
+    put(tenant.key, {"batch": ENTRY[0]})
     client = log_in(role, tenant.key if role == "customer" else None)
     found = {name: client.get(address(name, tenant.key, invoiced)).status_code for name in ROLES_OF}
     assert found == {name: 200 if role in allowed else 403 for name, allowed in ROLES_OF.items()}
@@ -64,10 +79,25 @@ def test_a_user_without_a_role_is_refused_and_told_why(name: str, log_in: LogIn)
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
-def test_pages_only_answer_get(method: str, log_in: LogIn) -> None:
+def test_pages_only_answer_get_except_those_with_a_form(method: str, log_in: LogIn) -> None:
     client = log_in("operator")
-    for name in ROLES_OF:
+    for name in set(ROLES_OF) - (TAKES_POST if method == "post" else set()):
         assert getattr(client, method)(address(name, "t", "n")).status_code == 405
+
+
+@pytest.mark.parametrize("name", sorted(TAKES_POST))
+def test_a_form_is_taken_from_its_role_alone_and_with_a_token_of_its_own(
+    name: str, tenant: TenantInfo, log_in: LogIn
+) -> None:
+    put(tenant.key, {"batch": ENTRY[0]})
+    path, form = address(name, "t", "n"), {"action": "discard", "expected": "1", "tenant": tenant.key}
+    assert Client().post(path, form).status_code == 302
+    for role in ("finance", "customer", ""):
+        assert log_in(role, tenant.key if role == "customer" else None).post(path, form).status_code == 403
+    operator = log_in("operator")
+    operator.handler.enforce_csrf_checks = True
+    assert operator.post(path, form).status_code == 403
+    assert not QuarantineDecision.objects.exists()
 
 
 def test_another_tenants_invoice_is_not_found_and_not_listed(

@@ -28,12 +28,17 @@ PATIENCE_S = 3.0
 CLOSE_S = 1.0
 
 
+# Inserts and merges use every core they can get. Whoever waits for an acknowledgement or a page comes first.
+NICENESS = 5
+
+
 class CannotStart(RuntimeError):
     """The message is for a person."""
 
 
 def main() -> int:
     arguments = _arguments()
+    os.nice(NICENESS)
     try:
         user, password = _credentials(arguments.credentials)
         engine = Engine(arguments.data_dir.resolve(), memory_bytes=arguments.memory_mb << 20)

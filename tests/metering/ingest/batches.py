@@ -17,7 +17,7 @@ NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 def events(tenant: str, *given: dict[str, Any]) -> pa.Table:
     """Checked events as the HTTP edge makes them: canonical columns less the stamps. Every one must be valid."""
     context = Context(
-        Credential("0" * 12, tenant, frozenset(), False), frozenset(), NOON, timedelta(days=3653), timedelta(minutes=10)
+        Credential("0" * 12, tenant, frozenset(), False), NOON, timedelta(days=3653), timedelta(minutes=10)
     )
     minimal = {"model": "m", "input_tokens": 10, "output_tokens": 2, "time": NOON.isoformat()}
     batch = check((Decoded(index, b"", minimal | event) for index, event in enumerate(given)), context)

@@ -263,3 +263,12 @@ def test_stamps_are_what_the_spool_gave(full: Spool, tenant_key: str) -> None:
     drain(full)
     sql = "SELECT groupArray(row) FROM (SELECT row FROM requests WHERE tenant = %(tenant)s ORDER BY ingested_at, row)"
     assert client.statement("test", sql, {"tenant": tenant_key}) == [([0, 1, 2, 0, 1, 2],)]
+
+
+def test_a_group_of_many_files_is_one_block(clickhouse: None, spool: Path, tenant_key: str) -> None:
+    found = spool_at(spool)
+    for number in range(40):
+        found.accept(numbered(tenant_key, number * 500, 500), None)
+    drain(found)
+    sql = "SELECT count(), uniqExact(_part) FROM requests WHERE tenant = %(tenant)s"
+    assert client.statement("test", sql, {"tenant": tenant_key}) == [(20_000, 1)]

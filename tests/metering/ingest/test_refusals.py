@@ -43,9 +43,9 @@ def test_another_fault_does_not_hide_that_an_event_names_another_tenant(edge: Ed
 
 
 def test_an_unknown_attribute_of_a_cloudevent_is_refused_by_name(edge: Edge) -> None:
-    answer = edge.post(cloudevent("x", subjct="y"), CLOUDEVENT)
+    answer = edge.post(cloudevent("x", end_user="y"), CLOUDEVENT)
     assert answer.status_code == 400
-    assert [(each["field"], each["reason"]) for each in answer.json()["rejected"]] == [("subjct", "unknown_field")]
+    assert [(each["field"], each["reason"]) for each in answer.json()["rejected"]] == [("end_user", "unknown_field")]
 
 
 def test_attributes_that_say_how_an_event_travelled_are_accepted(edge: Edge) -> None:
@@ -65,3 +65,15 @@ def test_a_database_connection_that_died_is_503(edge: Edge, monkeypatch: pytest.
 
     monkeypatch.setattr(keys, "authenticate", away)
     assert edge.post([event()]).status_code == 503
+
+
+@pytest.mark.parametrize("content_type", [CLOUDEVENTS, CLOUDEVENT, "application/json"])
+def test_json_that_would_become_many_times_its_size_is_422(edge: Edge, content_type: str) -> None:
+    body = b"[" + b"[]," * 2_600_000 + b"[]]"
+    assert edge.post(body, content_type).status_code == 422
+
+
+def test_a_line_longer_than_any_event_is_refused_without_reading_it(edge: Edge) -> None:
+    body = json.dumps(event("good")).encode() + b"\n[" + b"[]," * 400_000 + b"[]]"
+    answer = edge.post(body).json()
+    assert (answer["accepted"], answer["rejected"][0]["index"], answer["rejected"][0]["reason"]) == (1, 1, "too_long")

@@ -35,7 +35,7 @@ def test_an_accepted_batch_carries_one_stamp_and_its_rows_in_order(root: Path) -
     assert {row["ingested_at"] for row in rows} == {accepted.ingested_at}
     assert {row["batch"] for row in rows} == {accepted.batch} == {file.batch}
     assert [(row["row"], row["id"]) for row in rows] == [(0, "e-0"), (1, "e-1"), (2, "e-2")]
-    assert (file.rows, file.is_events) == (3, True)
+    assert (file.rows, file.kind) == (3, "events")
 
 
 def test_stamps_increase_when_the_clock_steps_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
