@@ -34,14 +34,23 @@ def tenant_key() -> str:
     return f"t-{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture
-def spool(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A spool of the test's own, below the folder that the embedded ClickHouse may read; every sweep tidies it."""
-    monkeypatch.setattr(tasks, "TIDY_S", -1e9)
-    monkeypatch.setattr(tasks._Tidying, "due", 0.0)
+@pytest.fixture(autouse=True)
+def own_spool(settings: Settings) -> Iterator[Path]:
+    """No test shares a spool with another, even if it does not know that it uses one: what is left in it would hold every seal.
+
+    The folder lies below the one that the embedded ClickHouse may read, and is not there until something is accepted.
+    """
     root = Path(os.environ["TALLYWATT_DATA_DIR"]) / "spool" / uuid.uuid4().hex[:12]
-    root.mkdir(parents=True)
     settings.SPOOL_DIR = root
     settings.CLICKHOUSE_SPOOL_DIR = str(root)
     yield root
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def spool(own_spool: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The test's own spool; every sweep tidies it."""
+    monkeypatch.setattr(tasks, "TIDY_S", -1e9)
+    monkeypatch.setattr(tasks._Tidying, "due", 0.0)
+    own_spool.mkdir(parents=True)
+    return own_spool
