@@ -113,7 +113,9 @@ class EntryShape(serializers.Serializer[Any]):
     decoder = serializers.CharField()
     field = serializers.CharField(allow_blank=True)
     message = serializers.CharField()
-    event_id = serializers.CharField(allow_blank=True, help_text="as far as its bytes are JSON with an id")
+    event_id = serializers.CharField(
+        allow_blank=True, help_text="as far as its bytes are JSON with an id; of a sample, its node and GPU or engine"
+    )
     size_bytes = serializers.IntegerField(help_text="of what was kept")
     state = serializers.ChoiceField([state.value for state in State if state is not State.ALL])
     decision = DecisionShape(allow_null=True)

@@ -15,7 +15,15 @@ import pyarrow.compute as pc
 LOW_CARDINALITY_VERSION = 1
 OWN_DICTIONARY = 1 << 9
 CODES_UINT32 = 2
-NUMBERS = {"UInt8": "<u1", "UInt32": "<u4", "UInt64": "<u8", "Float32": "<f4", "Float64": "<f8", "Int64": "<i8"}
+NUMBERS = {
+    "UInt8": "<u1",
+    "UInt16": "<u2",
+    "UInt32": "<u4",
+    "UInt64": "<u8",
+    "Float32": "<f4",
+    "Float64": "<f8",
+    "Int64": "<i8",
+}
 
 
 class NotNative(TypeError):
@@ -73,6 +81,9 @@ def _opened(kind: str) -> tuple[str, str]:
 def _numbers(kind: str, array: pa.Array) -> bytes:
     if kind == "DateTime64":  # the column's unit is the table's: schema.py says both
         return bytes(array.cast(pa.int64()).to_numpy().astype("<i8").tobytes())
+    if kind == "DateTime":  # whole seconds
+        array = array.cast(pa.timestamp("s", "UTC")).cast(pa.int64())
+        return bytes(array.to_numpy(zero_copy_only=False).astype("<u4").tobytes())
     if kind not in NUMBERS:
         raise NotNative(f"columns of type {kind} are not written here")
     return bytes(array.to_numpy(zero_copy_only=False).astype(NUMBERS[kind]).tobytes())

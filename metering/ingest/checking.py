@@ -3,7 +3,7 @@
 One bad event never takes its batch with it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -20,7 +20,7 @@ from metering.ingest.fields import FIELDS, REQUIRED, FieldError
 from metering.ingest.schema import CANONICAL, LABEL, METER_EVENTS, QUARANTINE, STAMPED
 from metering.ingest.vetting import settle
 
-__all__ = ["Batch", "Context", "Decoded", "Reject", "check", "check_columns"]
+__all__ = ["Batch", "Context", "Decoded", "Reject", "check", "check_columns", "rejects_table"]
 
 LONGEST_RAW = 64 * 1024
 DECODED: tuple[str, ...] = tuple(name for name in CANONICAL.names if name not in STAMPED)
@@ -82,24 +82,30 @@ class Batch:
             self.meters, schema=pa.schema([METER_EVENTS.field(name) for name in self.meters[0]])
         )
 
-    def rejects_table(self, credential: Credential, decoder: str) -> pa.Table | None:
-        if not self.rejects:
-            return None
-        rows = [
-            {
-                "row": reject.index,
-                "tenant": credential.tenant or reject.tenant,  # never the name of a tenant that is not the sender's
-                "api_key": credential.prefix,
-                "decoder": decoder,
-                "reason": reject.reason.value,
-                "field": reject.field,
-                "message": reject.message,
-                "raw": reject.raw[:LONGEST_RAW],
-            }
-            for reject in self.rejects
-        ]
-        schema = pa.schema([QUARANTINE.field(name) for name in rows[0]])
-        return pa.Table.from_pylist(rows, schema=schema)
+    def tables(self) -> dict[str, pa.Table | None]:
+        """What was taken, by kind of file."""
+        return {"events": self.events_table(), "meters": self.meters_table()}
+
+
+def rejects_table(rejects: Sequence[Reject], credential: Credential, decoder: str) -> pa.Table | None:
+    """The columns of QUARANTINE less the stamped ones; None if nothing was refused."""
+    if not rejects:
+        return None
+    rows = [
+        {
+            "row": reject.index,
+            "tenant": credential.tenant or reject.tenant,  # never the name of a tenant that is not the sender's
+            "api_key": credential.prefix,
+            "decoder": decoder,
+            "reason": reject.reason.value,
+            "field": reject.field,
+            "message": reject.message,
+            "raw": reject.raw[:LONGEST_RAW],
+        }
+        for reject in rejects
+    ]
+    schema = pa.schema([QUARANTINE.field(name) for name in rows[0]])
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def check_columns(found: Columnar, context: Context) -> Batch:

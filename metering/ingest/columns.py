@@ -53,23 +53,24 @@ def _column(name: str, values: list[Any]) -> pa.Array:
     kind = CANONICAL.field(name).type
     default = FIELDS[name][1]
     if kind == LABEL:
-        return _labels(values, default if isinstance(default, str) else "")
+        return labels(values, default if isinstance(default, str) else "")
     if pa.types.is_map(kind):
-        return _mostly_empty([list(value.items()) if value else None for value in values], kind)
+        return mostly_empty([list(value.items()) if value else None for value in values], kind)
     if pa.types.is_list(kind):
-        return _mostly_empty(values, kind)
+        return mostly_empty(values, kind)
     array = pa.array(values, kind)
     return array if pa.types.is_floating(kind) or not array.null_count else array.fill_null(default)
 
 
-def _labels(values: list[Any], default: str) -> pa.Array:
+def labels(values: list[Any], default: str) -> pa.Array:
+    """Texts, most of which are there often; None is the default."""
     first = values[0]
     if values.count(first) == len(values):
         return constant(default if first is None else first, len(values))
     return pa.array(values, pa.string()).fill_null(default).dictionary_encode()
 
 
-def _mostly_empty(values: list[Any], kind: pa.DataType) -> pa.Array:
+def mostly_empty(values: list[Any], kind: pa.DataType) -> pa.Array:
     """Lists and maps, with [] for null: null is no value of these columns."""
     if not any(values):
         offsets = pa.array(np.zeros(len(values) + 1, np.int32))

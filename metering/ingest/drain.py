@@ -28,6 +28,8 @@ from metering.contracts import RejectReason
 from metering.ingest import counters, sink
 from metering.ingest.schema import KINDS, QUARANTINE, STAMPED
 from metering.ingest.spool import Spool, SpooledFile, described, sync_folder
+from metering.ingest.telemetry_records import BY_SPOOLED, as_sent
+from metering.ingest.telemetry_records import DECODER_NAME as TELEMETRY
 
 logger = logging.getLogger(__name__)
 
@@ -78,13 +80,20 @@ def drain(spool: Spool) -> int:
     spool.create()
     inserted = 0
     stuck: dict[Path, Exception] = {}
+    # Kinds, in this round: each gets one group, or events that never end would hold up all others.
+    served: set[str] = set()
     began = -math.inf
     with _alone(spool) as alone:
         while alone:
-            _pace(spool, began)
-            began = time.monotonic()
-            if (group := _next(spool, stuck)) is None:
-                break
+            if not served:
+                _pace(spool, began)
+                began = time.monotonic()
+            if (group := _next(spool, stuck, served)) is None:
+                if not served:
+                    break
+                served.clear()
+                continue
+            served.add(group.kind)
             try:
                 inserted += _carry_out(spool, group)
             except (ManifestMismatch, RowsMissing) as error:
@@ -109,8 +118,8 @@ def _pace(spool: Spool, began: float) -> None:
         time.sleep(min(early, 0.05))
 
 
-def _next(spool: Spool, stuck: Container[Path] = ()) -> Group | None:
-    """An unfinished group first, exactly as it was written down; else a new one."""
+def _next(spool: Spool, stuck: Container[Path] = (), served: Container[str] = ()) -> Group | None:
+    """An unfinished group first, exactly as it was written down; else a new one, of a kind that was not served yet."""
     for path in sorted(spool.groups.glob("*.json")):
         if path not in stuck:
             found = json.loads(path.read_text())
@@ -119,7 +128,7 @@ def _next(spool: Spool, stuck: Container[Path] = ()) -> Group | None:
     waiting = [file for file in spool.pending() if file.path.name not in claimed]
     for kind in KINDS:
         files = [file for file in waiting if file.kind == kind]
-        if files:
+        if files and kind not in served:
             return _claim(spool, kind, _fitting(files))
     return None
 
@@ -240,17 +249,19 @@ def _bisect(group: Group, rows: pa.Table, token: str) -> None:
             elif group.kind == "rejects":
                 logger.error("ClickHouse refuses a row of quarantine itself, it stays in done/: %s", refusal)
             else:
-                sink.insert_by_value("rejects", _refused(part, refusal), f"{token}{name}")
+                sink.insert_by_value("rejects", _refused(group.kind, part, refusal), f"{token}{name}")
 
 
-def _refused(row: pa.Table, refusal: ClickHouseRefused) -> pa.Table:
+def _refused(kind: str, row: pa.Table, refusal: ClickHouseRefused) -> pa.Table:
     event = row.to_pylist()[0]
     stamps = {name: event[name] for name in STAMPED}
     shown = {name: value for name, value in event.items() if name not in STAMPED}
+    if sample_kind := BY_SPOOLED.get(kind):
+        shown = as_sent(sample_kind, shown)
     entry = stamps | {
         "tenant": event.get("tenant", ""),
         "api_key": event.get("api_key", ""),
-        "decoder": "sink",
+        "decoder": TELEMETRY if sample_kind else "sink",
         "reason": RejectReason.REFUSED_BY_STORE.value,
         "field": "",
         "message": str(refusal)[:1000],

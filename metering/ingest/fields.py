@@ -74,7 +74,7 @@ def text(limits: Limits) -> Rule:
 
     def rule(value: Any) -> str:
         if not isinstance(value, str):
-            raise FieldError(RejectReason.WRONG_TYPE, f"expected text, got {_kind(value)}")
+            raise FieldError(RejectReason.WRONG_TYPE, f"expected text, got {kind_of(value)}")
         if len(value) > limits.longest:
             raise FieldError(RejectReason.TOO_LONG, f"has more than {limits.longest} characters")
         if len(value) < limits.least:
@@ -91,7 +91,7 @@ def text(limits: Limits) -> Rule:
 def one_of(choices: tuple[str, ...]) -> Rule:
     def rule(value: Any) -> str:
         if not isinstance(value, str):
-            raise FieldError(RejectReason.WRONG_TYPE, f"expected text, got {_kind(value)}")
+            raise FieldError(RejectReason.WRONG_TYPE, f"expected text, got {kind_of(value)}")
         if value not in choices:
             raise FieldError(
                 RejectReason.OUT_OF_RANGE, f"is {value[:40]!r}, expected one of {', '.join(c for c in choices if c)}"
@@ -103,7 +103,7 @@ def one_of(choices: tuple[str, ...]) -> Rule:
 
 def tokens(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise FieldError(RejectReason.WRONG_TYPE, f"expected a whole number, got {_kind(value)}")
+        raise FieldError(RejectReason.WRONG_TYPE, f"expected a whole number, got {kind_of(value)}")
     if value < 0:
         raise FieldError(RejectReason.OUT_OF_RANGE, f"is {value}, a count cannot be negative")
     if value > MOST_TOKENS:
@@ -113,7 +113,7 @@ def tokens(value: Any) -> int:
 
 def latency_ms(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise FieldError(RejectReason.WRONG_TYPE, f"expected milliseconds as a number, got {_kind(value)}")
+        raise FieldError(RejectReason.WRONG_TYPE, f"expected milliseconds as a number, got {kind_of(value)}")
     if not 0 <= value <= LONGEST_LATENCY_MS:  # false for NaN too
         raise FieldError(RejectReason.OUT_OF_RANGE, f"is {value}, expected 0 to {LONGEST_LATENCY_MS:.0f} ms")
     return float(value)
@@ -121,13 +121,13 @@ def latency_ms(value: Any) -> float:
 
 def flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise FieldError(RejectReason.WRONG_TYPE, f"expected true or false, got {_kind(value)}")
+        raise FieldError(RejectReason.WRONG_TYPE, f"expected true or false, got {kind_of(value)}")
     return value
 
 
 def names(value: Any) -> list[str]:
     if not isinstance(value, list):
-        raise FieldError(RejectReason.WRONG_TYPE, f"expected a list of texts, got {_kind(value)}")
+        raise FieldError(RejectReason.WRONG_TYPE, f"expected a list of texts, got {kind_of(value)}")
     if len(value) > MOST_GPUS:
         raise FieldError(RejectReason.TOO_LONG, f"has {len(value)} items, at most {MOST_GPUS} are taken")
     return [_SHORT(item) for item in value]
@@ -135,7 +135,7 @@ def names(value: Any) -> list[str]:
 
 def attributes(value: Any) -> list[tuple[str, str]]:
     if not isinstance(value, dict):
-        raise FieldError(RejectReason.WRONG_TYPE, f"expected an object of texts, got {_kind(value)}")
+        raise FieldError(RejectReason.WRONG_TYPE, f"expected an object of texts, got {kind_of(value)}")
     if len(value) > MOST_ATTRIBUTES:
         raise FieldError(RejectReason.TOO_LONG, f"has {len(value)} keys, at most {MOST_ATTRIBUTES} are taken")
     return [(_SHORT(name), _LONG(item)) for name, item in value.items()]
@@ -143,7 +143,7 @@ def attributes(value: Any) -> list[tuple[str, str]]:
 
 def tenant(value: Any) -> str:
     if not isinstance(value, str):
-        raise FieldError(RejectReason.WRONG_TYPE, f"expected text, got {_kind(value)}")
+        raise FieldError(RejectReason.WRONG_TYPE, f"expected text, got {kind_of(value)}")
     if not TENANT.match(value):
         raise FieldError(RejectReason.OUT_OF_RANGE, "expected letters, digits and . _ : - (at most 64)")
     return value
@@ -152,7 +152,7 @@ def tenant(value: Any) -> str:
 def time(value: Any) -> datetime:
     """RFC 3339 with an offset, or whole milliseconds since the epoch; truncated to the millisecond."""
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise FieldError(RejectReason.WRONG_TYPE, f"expected RFC 3339 text or epoch milliseconds, got {_kind(value)}")
+        raise FieldError(RejectReason.WRONG_TYPE, f"expected RFC 3339 text or epoch milliseconds, got {kind_of(value)}")
     try:
         if isinstance(value, int):
             return datetime.fromtimestamp(value // 1000, UTC).replace(microsecond=value % 1000 * 1000)
@@ -167,7 +167,7 @@ def time(value: Any) -> datetime:
         ) from None
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     """The JSON name of a value's type, and for a number what it is."""
     if value is None:
         return "null"

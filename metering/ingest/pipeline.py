@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -19,7 +20,7 @@ from metering import keys
 from metering.contracts import Credential, RejectReason, Scope
 from metering.ingest import announce, bodies, counters, limiter, local
 from metering.ingest.capacity import SpoolFull
-from metering.ingest.checking import Batch, Context, Reject, check, check_columns
+from metering.ingest.checking import Batch, Context, Reject, check, check_columns, rejects_table
 from metering.ingest.decoders.common import Decoder, TooManyEvents, Undecodable, UnknownContentType
 from metering.ingest.spool import Accepted
 from metering.problems import problem
@@ -30,38 +31,53 @@ View = Callable[[HttpRequest], HttpResponse]
 
 
 @dataclass
-class Exchange:
-    """One request on its way through the steps below. `choose` finds the decoder, or raises UnknownContentType."""
+class Received:
+    """A request, its sender and its body, whatever it holds; `what` it is called."""
+
+    what: ClassVar[str] = "events"
 
     request: HttpRequest
-    choose: Callable[[HttpRequest], Decoder]
     credential: Credential = field(init=False)
+    started: float = field(default_factory=time.monotonic, kw_only=True)
+    body: bytes = field(default=b"", kw_only=True)
+
+
+@dataclass
+class Exchange(Received):
+    """One request on its way through the steps below. `choose` finds the decoder, or raises UnknownContentType."""
+
+    choose: Callable[[HttpRequest], Decoder]
     decoder: Decoder = field(init=False)
-    started: float = field(default_factory=time.monotonic)
-    body: bytes = b""
     batch: Batch = field(init=False)
     accepted: Accepted = field(init=False)
 
 
-def check_method(exchange: Exchange) -> None:
+def check_method(exchange: Received) -> None:
     if exchange.request.method != "POST":
-        raise MethodNotAllowed("events are sent by POST")
+        raise MethodNotAllowed(f"{exchange.what} are sent by POST")
 
 
-def authenticate(exchange: Exchange) -> None:
+def authenticate(exchange: Received) -> None:
     exchange.credential = keys.authenticate(exchange.request.headers.get("Authorization"))
     keys.require(exchange.credential, Scope.INGEST)
+
+
+def authenticate_operator(exchange: Received) -> None:
+    """For what says how the whole fleet does: nothing in it is a tenant's."""
+    authenticate(exchange)
+    if exchange.credential.tenant is not None:
+        raise keys.PermissionRefused(f"{exchange.what} are taken from an operator's key only")
 
 
 def choose_decoder(exchange: Exchange) -> None:
     exchange.decoder = exchange.choose(exchange.request)
 
 
-def read_body(exchange: Exchange) -> None:
+def read_body(exchange: Received) -> None:
     exchange.body = bodies.read(exchange.request, settings.INGEST_MAX_BODY_BYTES, settings.INGEST_MAX_INFLATED_BYTES)
 
 
-def check_rate(exchange: Exchange) -> None:
+def check_rate(exchange: Received) -> None:
     """Before the body is decoded: a sender that is over its limit costs next to nothing."""
     limiter.charge(exchange.credential, 0)
 
@@ -121,12 +137,8 @@ def _all_refused(exchange: Exchange) -> Batch:
 
 def spool(exchange: Exchange) -> None:
     batch, credential = exchange.batch, exchange.credential
-    tables = {
-        "events": batch.events_table(),
-        "meters": batch.meters_table(),
-        "rejects": batch.rejects_table(credential, exchange.decoder.name),
-    }
-    exchange.accepted = local.spool().accept_all(tables, lane=credential.prefix)
+    rejects = rejects_table(batch.rejects, credential, exchange.decoder.name)
+    exchange.accepted = local.spool().accept_all(batch.tables() | {"rejects": rejects}, lane=credential.prefix)
     reasons = Counter(reject.reason.value for reject in batch.rejects)
     counters.requests_taken(exchange.decoder.name, batch.accepted, reasons, time.monotonic() - exchange.started)
 

@@ -7,63 +7,41 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
-from metering import keys
-from metering.contracts import Credential, RejectReason, Scope
-from metering.ingest import announce, bodies, counters, limiter, local
-from metering.ingest.checking import Batch, Reject
+from metering.contracts import RejectReason
+from metering.ingest import announce, counters, limiter, local
+from metering.ingest.checking import Reject, rejects_table
 from metering.ingest.decoders import otlp_metrics
 from metering.ingest.decoders.common import Undecodable
 from metering.ingest.decoders.otlp_common import speaks_json
 from metering.ingest.decoders.otlp_metrics import Points
 from metering.ingest.decoders.otlp_points import Window
-from metering.ingest.pipeline import MethodNotAllowed
+from metering.ingest.pipeline import Received, authenticate_operator, check_method, check_rate, read_body
 from metering.moments import microseconds
 
 
 @dataclass
-class PointsExchange:
+class PointsExchange(Received):
     """One request on its way through the steps below."""
 
-    request: HttpRequest
-    credential: Credential = field(init=False)
+    what: ClassVar[str] = "metrics"
+
     is_json: bool = False
-    body: bytes = b""
     points: Points = field(init=False)
-    started: float = field(default_factory=time.monotonic)
-
-
-def check_method(exchange: PointsExchange) -> None:
-    if exchange.request.method != "POST":
-        raise MethodNotAllowed("metrics are sent by POST")
-
-
-def authenticate(exchange: PointsExchange) -> None:
-    exchange.credential = keys.authenticate(exchange.request.headers.get("Authorization"))
-    keys.require(exchange.credential, Scope.INGEST)
-    if exchange.credential.tenant is not None:
-        raise keys.PermissionRefused("metrics are taken from an operator's key only")
 
 
 def choose_encoding(exchange: PointsExchange) -> None:
     exchange.is_json = speaks_json(exchange.request)
 
 
-def check_rate(exchange: PointsExchange) -> None:
-    """A data point counts as an event."""
-    limiter.charge(exchange.credential, 0)
-
-
 def charge(exchange: PointsExchange) -> None:
+    """A data point counts as an event."""
     limiter.charge(exchange.credential, exchange.points.taken + len(exchange.points.rejects))
-
-
-def read_body(exchange: PointsExchange) -> None:
-    exchange.body = bodies.read(exchange.request, settings.INGEST_MAX_BODY_BYTES, settings.INGEST_MAX_INFLATED_BYTES)
 
 
 def decode_and_check(exchange: PointsExchange) -> None:
@@ -79,7 +57,7 @@ def decode_and_check(exchange: PointsExchange) -> None:
 
 
 def spool(exchange: PointsExchange) -> None:
-    rejects = Batch(rejects=exchange.points.rejects).rejects_table(exchange.credential, otlp_metrics.NAME)
+    rejects = rejects_table(exchange.points.rejects, exchange.credential, otlp_metrics.NAME)
     tables = {"points": exchange.points.table(), "rejects": rejects}
     local.spool().accept_all(tables, lane=exchange.credential.prefix)
     reasons = Counter(reject.reason.value for reject in exchange.points.rejects)
@@ -88,7 +66,7 @@ def spool(exchange: PointsExchange) -> None:
 
 PIPELINE: tuple[Callable[[PointsExchange], None], ...] = (
     check_method,
-    authenticate,
+    authenticate_operator,
     choose_encoding,
     check_rate,
     read_body,

@@ -4,16 +4,34 @@ Kept bytes are one event, whatever its request held: a line of NDJSON, one Cloud
 of Arrow or of our own as JSON. Fixed by hand, an object may stand on several lines.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
-from metering.ingest.context import Decoded
+import pyarrow as pa
+
+from metering.ingest import telemetry_limits
+from metering.ingest.checking import Reject, check
+from metering.ingest.context import Context, Decoded
 from metering.ingest.decoders import cloudevents, lago, ndjson, otlp_traces
 from metering.ingest.decoders.common import Decoder, load
 from metering.ingest.schema import STAMPED
+from metering.ingest.telemetry_checking import SampleBatch, check_each
+from metering.ingest.telemetry_records import DECODER_NAME as TELEMETRY
 
 # What we wrote into our own JSON beside the sender's fields. The replay stamps it anew.
 OURS = frozenset((*STAMPED, "time_given", "observed"))
+
+
+class Checked(Protocol):
+    """What became of some events or samples: the rows to spool by kind of file, and what is refused."""
+
+    @property
+    def rejects(self) -> Sequence[Reject]: ...
+
+    def tables(self) -> dict[str, pa.Table | None]: ...
+
+
+Check = Callable[[Iterable[Decoded], Context], Checked]
 
 
 def decode_object(body: bytes, most: int) -> Iterator[Decoded]:
@@ -65,4 +83,17 @@ BY_NAME: dict[str, Decoder] = {
     "otlp_traces": Decoder("otlp_traces", otlp_traces.decode),
     "seal": Decoder("seal", decode_ours),
     "sink": Decoder("sink", decode_ours),
+    TELEMETRY: Decoder(TELEMETRY, decode_object),
 }
+
+
+def check_samples(received: Iterable[Decoded], context: Context) -> SampleBatch:
+    """As at the edge, the limits on how many series a key may have included."""
+    batch = check_each(received, context)
+    telemetry_limits.limit(batch, context.credential)
+    return batch
+
+
+def check_of(name: str) -> Check:
+    """The rules for what is kept under a decoder's name."""
+    return check_samples if name == TELEMETRY else check

@@ -93,6 +93,96 @@ POINTS = pa.schema(
     ]
 )
 
+_SAMPLED = (
+    ("node", LABEL),
+    ("time", pa.timestamp("ms", "UTC")),
+    ("ingested_at", pa.timestamp("us", "UTC")),
+    ("batch", LABEL),
+    ("row", pa.uint32()),
+    ("api_key", LABEL),
+    ("region", LABEL),
+    ("cluster", LABEL),
+    ("simulated", pa.bool_()),
+)
+
+# Samples of GPUs and of engines; metering/agent/samples.py says what each column means. A reading that a source does not have is null.
+GPU_SAMPLES = pa.schema(
+    [
+        *_SAMPLED,
+        ("gpu", LABEL),
+        ("mig", LABEL),
+        ("source", LABEL),
+        ("index", pa.uint16()),
+        ("name", LABEL),
+        ("gpu_utilization", pa.float32()),
+        ("memory_utilization", pa.float32()),
+        ("sm_active", pa.float32()),
+        ("sm_occupancy", pa.float32()),
+        ("tensor_active", pa.float32()),
+        ("dram_active", pa.float32()),
+        ("memory_used_bytes", pa.uint64()),
+        ("memory_total_bytes", pa.uint64()),
+        ("power_w", pa.float32()),
+        ("power_limit_w", pa.float32()),
+        ("energy_j", pa.float64()),
+        ("sm_clock_mhz", pa.uint32()),
+        ("memory_clock_mhz", pa.uint32()),
+        ("temperature_c", pa.float32()),
+        ("memory_temperature_c", pa.float32()),
+        ("throttle", pa.list_(pa.string())),
+        ("throttle_known", pa.bool_()),  # ours: an array cannot be null
+        ("xid_errors", pa.uint64()),
+        ("xid_last", pa.uint32()),
+    ]
+)
+ENGINE_SAMPLES = pa.schema(
+    [
+        *_SAMPLED,
+        ("engine", LABEL),
+        ("engine_kind", LABEL),
+        ("up", pa.bool_()),
+        ("model", LABEL),
+        ("gpus", pa.list_(pa.string())),
+        ("running", pa.float32()),
+        ("waiting", pa.float32()),
+        ("kv_cache_usage", pa.float32()),
+        ("preemptions", pa.uint64()),
+        ("prompt_tokens", pa.uint64()),
+        ("cached_prompt_tokens", pa.uint64()),
+        ("generation_tokens", pa.uint64()),
+        ("prefix_cache_queries", pa.uint64()),
+        ("prefix_cache_hits", pa.uint64()),
+        ("requests_finished", pa.uint64()),
+        ("requests_aborted", pa.uint64()),
+        ("ttft_sum_s", pa.float64()),
+        ("ttft_count", pa.uint64()),
+        ("itl_sum_s", pa.float64()),
+        ("itl_count", pa.uint64()),
+        ("e2e_sum_s", pa.float64()),
+        ("e2e_count", pa.uint64()),
+        ("queue_sum_s", pa.float64()),
+        ("queue_count", pa.uint64()),
+        ("prefill_sum_s", pa.float64()),
+        ("prefill_count", pa.uint64()),
+        ("decode_sum_s", pa.float64()),
+        ("decode_count", pa.uint64()),
+    ]
+)
+
 # kind of file in the spool -> what its rows are, in the order in which the files of one batch are made visible
-KINDS = {"rejects": QUARANTINE, "events": CANONICAL, "meters": METER_EVENTS, "points": POINTS}
-TABLES = {"rejects": "quarantine", "events": "requests", "meters": "meter_events", "points": "telemetry_points"}
+KINDS = {
+    "rejects": QUARANTINE,
+    "events": CANONICAL,
+    "meters": METER_EVENTS,
+    "points": POINTS,
+    "gpus": GPU_SAMPLES,
+    "engines": ENGINE_SAMPLES,
+}
+TABLES = {
+    "rejects": "quarantine",
+    "events": "requests",
+    "meters": "meter_events",
+    "points": "telemetry_points",
+    "gpus": "gpu_samples",
+    "engines": "engine_samples",
+}

@@ -1,9 +1,11 @@
 """`POST /api/v1/events`: CloudEvents, bare JSON, NDJSON and Arrow, told apart by their content type."""
 
+from collections.abc import Sequence
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from metering.ingest.checking import Batch
+from metering.ingest.checking import Reject
 from metering.ingest.decoders import for_events
 from metering.ingest.pipeline import Exchange, answering_problems, take
 from metering.problems import problem
@@ -16,14 +18,13 @@ MOST_LISTED = 1000  # rejects named in one answer; all of them are in quarantine
 def events(request: HttpRequest) -> HttpResponse:
     """204 or 202 once every valid event is on disk; see DESIGN for the answers by protocol."""
     exchange = take(request, for_events)
-    return _receipt(exchange) if exchange.decoder.receipt else _silent_answer(exchange)
+    if not exchange.decoder.receipt:
+        return _silent_answer(exchange)
+    return receipt(exchange.accepted.batch, exchange.batch.accepted, exchange.batch.rejects)
 
 
-def _receipt(exchange: Exchange) -> HttpResponse:
-    batch = exchange.batch
-    return JsonResponse(
-        {"batch": exchange.accepted.batch, "accepted": batch.accepted, "rejected": listed(batch)}, status=202
-    )
+def receipt(batch: str, accepted: int, rejects: Sequence[Reject]) -> HttpResponse:
+    return JsonResponse({"batch": batch, "accepted": accepted, "rejected": listed(rejects)}, status=202)
 
 
 def _silent_answer(exchange: Exchange) -> HttpResponse:
@@ -37,9 +38,9 @@ def _silent_answer(exchange: Exchange) -> HttpResponse:
         f"{len(batch.rejects)} of {batch.accepted + len(batch.rejects)} events were not taken; event {first.index}: {first.message}",
         batch=exchange.accepted.batch,
         accepted=batch.accepted,
-        rejected=listed(batch),
+        rejected=listed(batch.rejects),
     )
 
 
-def listed(batch: Batch) -> list[dict[str, object]]:
-    return [reject.as_json() for reject in batch.rejects[:MOST_LISTED]]
+def listed(rejects: Sequence[Reject]) -> list[dict[str, object]]:
+    return [reject.as_json() for reject in rejects[:MOST_LISTED]]

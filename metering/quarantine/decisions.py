@@ -20,7 +20,8 @@ from django.utils import timezone
 from metering.clickhouse.queries.quarantine import Key
 from metering.contracts import Credential
 from metering.ingest import announce, local
-from metering.ingest.checking import Batch, Context, check
+from metering.ingest.context import Context
+from metering.ingest.replaying import Check, Checked
 from metering.ingest.spool import SpoolFull
 from metering.models import QuarantineDecision
 from metering.quarantine.entries import DecisionInfo, QuarantineEntry, decision_info
@@ -86,14 +87,14 @@ def replay_all(entries: Sequence[QuarantineEntry], by: str) -> Outcome:
     """Each entry by itself: one that is refused does not hold up the others; a full spool does. Entries need their bytes."""
     outcome = Outcome()
     known = senders(entries)
-    by_sender: dict[Credential, list[Prepared]] = {}
+    by_sender: dict[tuple[Credential, Check], list[Prepared]] = {}
     for entry in entries:
         try:
             prepared = prepare(entry, None, known)
         except ReplayRefused as refused:
             outcome.refused[entry.key] = refused
         else:
-            by_sender.setdefault(prepared.credential, []).append(prepared)
+            by_sender.setdefault((prepared.credential, prepared.check), []).append(prepared)
     for group in by_sender.values():
         try:
             outcome.add(_replay_of_one_sender(group, by))
@@ -113,6 +114,7 @@ def discard_all(entries: Sequence[QuarantineEntry], by: str, note: str = "") -> 
 
 
 def _replay_of_one_sender(prepared: Sequence[Prepared], by: str) -> Outcome:
+    """All of one sender and checked by the same rules."""
     context = Context(
         credential=prepared[0].credential,
         now=timezone.now(),
@@ -138,10 +140,10 @@ def _refused(prepared: Sequence[Prepared], context: Context) -> dict[Key, Replay
     return found
 
 
-def _checked(prepared: Sequence[Prepared], context: Context) -> Batch:
+def _checked(prepared: Sequence[Prepared], context: Context) -> Checked:
     """All of them as one request: the same rules as at the edge, by the same code."""
     events = [event for one in prepared for event in one.events]
-    return check((replace(event, index=index) for index, event in enumerate(events)), context)
+    return prepared[0].check((replace(event, index=index) for index, event in enumerate(events)), context)
 
 
 def _take(prepared: Sequence[Prepared], context: Context, by: str) -> Outcome:
@@ -161,8 +163,7 @@ def _spooled(prepared: Sequence[Prepared], context: Context) -> str:
     if batch.rejects:  # a rule changed between the two checks: take nothing, and let the claim be rolled back
         first = batch.rejects[0]
         raise ReplayRefused(first.reason.value, first.message, field=first.field)
-    tables = {"events": batch.events_table(), "meters": batch.meters_table()}
-    return local.spool().accept_all(tables, lane=context.credential.prefix).batch
+    return local.spool().accept_all(batch.tables(), lane=context.credential.prefix).batch
 
 
 def _claim(entries: Sequence[tuple[QuarantineEntry, bool]], action: str, by: str, note: str) -> dict[Key, int]:

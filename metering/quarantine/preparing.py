@@ -9,9 +9,10 @@ import orjson
 from django.conf import settings
 
 from metering.contracts import Credential
+from metering.ingest import checking
 from metering.ingest.context import Decoded
 from metering.ingest.decoders.common import TooManyEvents, Undecodable
-from metering.ingest.replaying import BY_NAME
+from metering.ingest.replaying import BY_NAME, Check, check_of
 from metering.models import ApiKey
 from metering.quarantine.entries import QuarantineEntry
 
@@ -29,12 +30,13 @@ class ReplayRefused(ValueError):
 
 @dataclass(frozen=True)
 class Prepared:
-    """An entry with the events that its bytes hold, not checked yet, and whose they are."""
+    """An entry with the events that its bytes hold, not checked yet, the rules to check them by, and whose they are."""
 
     entry: QuarantineEntry
     events: tuple[Decoded, ...]
     credential: Credential
     edited: bool
+    check: Check
 
 
 def senders(entries: Sequence[QuarantineEntry]) -> dict[str, Credential]:
@@ -56,12 +58,16 @@ def prepare(entry: QuarantineEntry, edited: bytes | None, known: dict[str, Crede
     events = _decoded(entry.decoder, body)
     if entry.is_conflict:
         _check_new_identity(entry, events)
-    arrival = _rfc3339(entry.ingested_at)
+    rules = check_of(entry.decoder)
+    if rules is checking.check:  # a sample has a time of its own, or none that is of use
+        arrival = _rfc3339(entry.ingested_at)
+        events = [_timed(one, arrival) for one in events]
     return Prepared(
         entry=entry,
-        events=tuple(_timed(one, arrival) for one in events),
+        events=tuple(events),
         credential=_credential(entry, known),
         edited=edited is not None,
+        check=rules,
     )
 
 

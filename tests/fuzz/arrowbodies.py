@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from tests.fuzz import bytesplay
-from tests.fuzz.seeds import NOW_MS
+from tests.fuzz.seeds import NOW_MS, sample
 
 TEXT_FIELDS = ("id", "source", "model", "project", "status", "tier", "operation", "end_user", "region", "finish_reason")
 COUNT_FIELDS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens")
@@ -29,6 +29,27 @@ def stream(random: Random) -> tuple[bytes, str]:
     columns: list[tuple[str, pa.Array]] = [(name, column(name, rows, random)) for name in names]
     note = f"{rows} rows"
     if random.random() < 0.35:
+        note += " " + _twisted(columns, rows, random)
+    body = _written(columns, random)
+    if random.random() < 0.5:
+        return bytesplay.damaged(body, random, first=random.choice((64, 1_000, 4_000))), note + " damaged"
+    return body, note
+
+
+def samples(random: Random) -> tuple[bytes, str]:
+    """As `stream`, of a GPU's or an engine's samples."""
+    if random.random() < 0.04:
+        return bomb(random)
+    rows = random.choice((1, 1, 2, 3, 10, 100, 3_000))
+    given = sample(random)
+    made = {name: [value] * rows for name, value in given.items() if name != "time"}
+    columns = [
+        (name, _text(values, random) if isinstance(values[0], str) else pa.array(values))
+        for name, values in made.items()
+    ]
+    columns.append(("time", _time(rows, random)))
+    note = f"{rows} rows"
+    if random.random() < 0.4:
         note += " " + _twisted(columns, rows, random)
     body = _written(columns, random)
     if random.random() < 0.5:

@@ -15,6 +15,7 @@ from tests.fuzz.jsontext import dumps, mutated
 
 Made = tuple[str, str, bytes, str]  # path, content type, body, note
 EVENTS = "/api/v1/events"
+TELEMETRY = "/api/v1/telemetry"
 NDJSON = "application/x-ndjson"
 ARROW = "application/vnd.apache.arrow.stream"
 PROTOBUF = "application/x-protobuf"
@@ -84,6 +85,19 @@ def ndjson(random: Random) -> Made:
         value, _ = _damaged(seeds.event(random), random)
         lines.append(_text(value))
     return EVENTS, NDJSON, random.choice((b"\n", b"\n", b"\r\n", b"\n\n", b"\r")).join(lines), f"ndjson of {len(lines)}"
+
+
+def samples(random: Random) -> Made:
+    lines = []
+    for _ in range(random.choice((*COUNTS, 400))):
+        value, _ = _damaged(seeds.sample(random), random)
+        lines.append(_text(value))
+    return TELEMETRY, NDJSON, random.choice((b"\n", b"\n", b"\r\n", b"\n\n")).join(lines), f"samples, {len(lines)}"
+
+
+def arrow_samples(random: Random) -> Made:
+    body, note = arrowbodies.samples(random)
+    return TELEMETRY, ARROW, body, f"samples in arrow, {note}"
 
 
 def cloudevents(random: Random) -> Made:
@@ -161,6 +175,8 @@ ROADS = (
     (EVENTS, "application/cloudevents-batch+json"),
     (EVENTS, "application/json"),
     (EVENTS, "text/plain"),
+    (TELEMETRY, NDJSON),
+    (TELEMETRY, ARROW),
     ("/lago/api/v1/events", "application/json"),
     ("/lago/api/v1/events/batch", "application/json"),
     ("/v1/traces", PROTOBUF),
@@ -178,6 +194,8 @@ MAKERS: tuple[tuple[Callable[[Random], Made], str, float], ...] = (
     (lago, "tenant", 2),
     (_otlp("/v1/traces", seeds.traces, ExportTraceServiceRequest), "tenant", 3),
     (_otlp("/v1/metrics", seeds.metrics, ExportMetricsServiceRequest), "operator", 3),
+    (samples, "operator", 3),
+    (arrow_samples, "operator", 3),
     (meter, "operator", 0.3),
     (junk, "tenant", 0.5),
     (deep, "tenant", 0.3),

@@ -19,7 +19,15 @@ LONGEST_LATENCY_MS = 7 * 86_400_000
 LATENCIES = ("queue_ms", "ttft_ms", "tpot_ms", "e2e_ms")
 TOKENS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 SHORT = ("source", "project", "api_key_id", "model", "region", "cluster", "node", "engine")
-TAKEN = ("events", "meters", "points")
+TAKEN = ("events", "meters", "points", "gpus", "engines")
+MOST_READING = {
+    "_active": 1.002,
+    "_utilization": 1.002,
+    "_occupancy": 1.002,
+    "_usage": 1.002,
+    "_w": 10_000,
+    "temperature_c": 200,
+}
 MOST_LISTED = 1_000
 LOOKED_AT = 2_000  # rows of a batch that are judged one by one
 
@@ -68,6 +76,12 @@ def problems_of(case: Case, response: HttpResponse | None, found: Spooled, tenan
     problems = list(found.problems)
     if response is not None:
         problems += _receipt_problems(case, response, found)
+    for kind in ("gpus", "engines"):
+        if table := found.tables.get(kind):
+            rows = table.slice(0, LOOKED_AT).to_pylist()
+            problems += [f"{kind}, row {row['row']}: {text}" for row in rows for text in _sample_faults(row)]
+            if case.key != "operator":
+                problems.append(f"{kind} were taken from another key than an operator's")
     if table := found.tables.get("events"):
         own = None if case.key == "operator" else tenant
         problems += [
@@ -106,6 +120,30 @@ def _json(response: HttpResponse) -> dict[str, Any]:
         return {}
     found = json.loads(response.content)
     return found if isinstance(found, dict) else {}
+
+
+def _sample_faults(row: dict[str, Any]) -> Iterator[str]:
+    """The rules of docs/telemetry.md, written down a second time."""
+    for name, value in row.items():
+        if isinstance(value, str) and len(value) > 128:
+            yield f"{name} has {len(value)} characters"
+        if isinstance(value, int | float):
+            least = -50 if name.endswith("temperature_c") else 0
+            most = next((most for ends, most in MOST_READING.items() if name.endswith(ends)), 2**63)
+            if not least <= value <= most:  # true for NaN too
+                yield f"{name} is {value}"
+    age = row["ingested_at"] - row["time"]
+    if not -11 * 60 <= age.total_seconds() <= 14 * 86_400 + 60:
+        yield f"time is {row['time']}"
+    if row.get("mig") and (row["power_w"], row["power_limit_w"], row["energy_j"]) != (None, None, None):
+        yield "a MIG instance has power"
+    cached, prompt = row.get("cached_prompt_tokens"), row.get("prompt_tokens")
+    if cached is not None and prompt is not None and cached > prompt:
+        yield "cached tokens exceed the prompt"
+    if set(row.get("throttle", ())) - {"sw_power_cap", "hw_slowdown", "sw_thermal", "hw_thermal", "power_brake"}:
+        yield f"throttle is {row['throttle']}"
+    if len(set(row.get("gpus", ()))) < len(row.get("gpus", ())) or len(row.get("gpus", ())) > 32:
+        yield f"gpus are {row['gpus']}"
 
 
 def _faults(row: dict[str, Any], tenant: str | None) -> Iterator[str]:

@@ -89,6 +89,34 @@ ATTRIBUTES: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 
+def sample(random: Random) -> dict[str, Any]:
+    """Of a GPU, one of its MIG instances, or an engine, with some of its readings."""
+    kind = random.choice(("gpu", "gpu", "engine"))
+    given = GPU_READINGS if kind == "gpu" else ENGINE_READINGS
+    own = {"gpu": f"GPU-{random.randrange(8)}", "source": random.choice(("nvml", "dcgm"))}
+    if kind == "engine":
+        own = {"engine": f"vllm-{random.randrange(3)}", "engine_kind": random.choice(("vllm", "sglang"))}
+    at = random.choice((NOW_MS, NOW_MS - 86_400_000, "2026-11-15T12:00:00Z"))
+    chosen = {name: value for name, value in given.items() if random.random() < 0.4}
+    return {"kind": kind, "time": at, "node": f"n{random.randrange(5)}", **own, **chosen}
+
+
+GPU_READINGS: dict[str, Any] = {
+    "index": 3, "mig": "1/0", "name": "H100", "region": "eu", "cluster": "c", "simulated": True, "gpu_utilization": 1.0005,
+    "memory_utilization": 0.5, "sm_active": 0.3, "sm_occupancy": 0, "tensor_active": 0.1, "dram_active": 0.6,
+    "memory_used_bytes": 60 * 2**30, "memory_total_bytes": 80 * 2**30, "power_w": 512.25, "power_limit_w": 700,
+    "energy_j": 1.5e8, "sm_clock_mhz": 1980, "memory_clock_mhz": 2619, "temperature_c": -3, "memory_temperature_c": 70.5,
+    "throttle": ["sw_power_cap", "hw_thermal"], "xid_errors": 2, "xid_last": 79,
+}  # fmt: skip
+ENGINE_READINGS: dict[str, Any] = {
+    "up": True, "model": "m", "region": "eu", "cluster": "c", "simulated": False, "gpus": ["GPU-0", "GPU-1"], "running": 12,
+    "waiting": 3.5, "kv_cache_usage": 0.75, "preemptions": 4, "prompt_tokens": 2**62, "cached_prompt_tokens": 10**9,
+    "generation_tokens": 7, "prefix_cache_queries": 100, "prefix_cache_hits": 60, "requests_finished": 50, "requests_aborted": 5,
+    "ttft_sum_s": 12.5, "ttft_count": 50, "itl_sum_s": 3.25, "itl_count": 500, "e2e_sum_s": 99, "e2e_count": 45,
+    "queue_sum_s": 0.5, "queue_count": 50, "prefill_sum_s": 8.0, "prefill_count": 50, "decode_sum_s": 80.0, "decode_count": 49,
+}  # fmt: skip
+
+
 def any_value(value: Any) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"boolValue": value}

@@ -43,10 +43,17 @@ TYPES: dict[str, tuple[str, pa.DataType, Any]] = {
         pa.map_(pa.string(), pa.string()),
         st.dictionaries(st.sampled_from(["a", "b", "c"]), st.text("xyz", max_size=3), max_size=3),
     ),
+    "shares": (
+        "Map(LowCardinality(String), Float32)",
+        pa.map_(pa.string(), pa.float32()),
+        st.dictionaries(st.sampled_from(["a", "b"]), st.floats(width=32, allow_nan=False), max_size=2),
+    ),
+    "minute": ("DateTime('UTC')", pa.timestamp("s", "UTC"), st.integers(0, 2**32 - 1)),
     "at": ("DateTime64(3, 'UTC')", pa.timestamp("ms", "UTC"), st.integers(-(10**12), 4 * 10**12)),
     "maybe_at": ("Nullable(DateTime64(6, 'UTC'))", pa.timestamp("us", "UTC"), st.none() | st.integers(0, 4 * 10**15)),
 }
 READ = {
+    "minute": "toUnixTimestamp(minute)",
     "at": "toUnixTimestamp64Milli(at)",
     "maybe_at": "toUnixTimestamp64Micro(maybe_at)",
     "batch": "toString(batch)",

@@ -43,6 +43,13 @@ EVENT = (
 )
 
 
+# What the bytes say it is: an event has an id, a sample a node with a GPU (or a part of one) or an engine.
+EVENT_ID = """if(decoder = 'telemetry',
+                arrayStringConcat(arrayFilter(part -> part != '',
+                    arrayMap(name -> JSONExtractString(raw, name), ['node', 'gpu', 'mig', 'engine'])), ' '),
+                JSONExtractString(raw, 'id'))"""
+
+
 @dataclass(frozen=True)
 class Key:
     """One entry: its arrival in epoch microseconds, and its name. In the order of the table."""
@@ -172,7 +179,7 @@ def _entries(condition: str, *, with_raw: bool) -> str:
     return f"""
         SELECT toUnixTimestamp64Micro(ingested_at) AS at_us, toString(batch) AS batch_text, row, reason,
             tenant, api_key, decoder, toValidUTF8(field) AS field_text, toValidUTF8(message) AS message_text,
-            length(raw) AS size_bytes, substringUTF8(toValidUTF8(JSONExtractString(raw, 'id')), 1, 128) AS event_id,
+            length(raw) AS size_bytes, substringUTF8(toValidUTF8({EVENT_ID}), 1, 128) AS event_id,
             {"base64Encode(raw)" if with_raw else "''"} AS raw_base64
         FROM quarantine
         WHERE {condition}

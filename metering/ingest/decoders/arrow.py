@@ -5,7 +5,7 @@ number, `time` is a timestamp with a zone or int64 milliseconds; see arrow_colum
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +18,6 @@ from metering.ingest.context import Decoded
 from metering.ingest.decoders.arrow_columns import WrongColumn, check_types, normalised
 from metering.ingest.decoders.arrow_sizes import BrokenMessage, inflated_bytes
 from metering.ingest.decoders.common import Undecodable, check_count
-from metering.ingest.fields import FIELDS
 
 MS_PER = {"s": 1000, "ms": 1, "us": 1, "ns": 1}
 PER_MS = {"s": 1, "ms": 1, "us": 1000, "ns": 1_000_000}
@@ -28,7 +27,7 @@ END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # the end-of-stream mark
 
 def columns(body: bytes, most: int) -> Columnar | None:
     """None for a stream without rows."""
-    given = _read(body, most)
+    given = read(body, most, check_types)
     if not given.num_rows:
         return None
     try:
@@ -44,19 +43,19 @@ def columns(body: bytes, most: int) -> Columnar | None:
 
 def decode(body: bytes, most: int) -> Iterator[Decoded]:
     """Event by event, as checking.py wants to see those that it must give a reason for."""
-    given = _read(body, most)
+    given = read(body, most, check_types)
     return _rows(given, range(given.num_rows))
 
 
-def _read(body: bytes, most: int) -> pa.Table:
-    """The whole stream, fully validated. Raises Undecodable, BodyTooLarge or TooManyEvents."""
+def read(body: bytes, most: int, check: Callable[[pa.Schema], None]) -> pa.Table:
+    """The whole stream, fully validated; `check` raises WrongColumn. Raises Undecodable, BodyTooLarge or TooManyEvents."""
     if not body.endswith(END):
         raise Undecodable("the Arrow stream does not end with the end-of-stream mark: it may be truncated")
     try:
         if inflated_bytes(body) > settings.INGEST_MAX_INFLATED_BYTES:
             raise BodyTooLarge(f"the Arrow buffers hold more than {settings.INGEST_MAX_INFLATED_BYTES} bytes")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            check_types(reader.schema, FIELDS)
+            check(reader.schema)
             batches = list(_batches(reader, most))
             table = pa.Table.from_batches(batches, reader.schema)
             table.validate(full=True)
@@ -76,11 +75,16 @@ def _batches(reader: pa.RecordBatchReader, most: int) -> Iterator[pa.RecordBatch
 
 
 def _rows(given: pa.Table, positions: Sequence[int]) -> Iterator[Decoded]:
-    """The rows as JSON would have them, null fields left out; `positions` are theirs in the request."""
-    columns = {name: _plain(given[name]) for name in given.column_names}
-    for row, position in enumerate(positions):
-        event = {name: values[row] for name, values in columns.items() if values[row] is not None}
+    """As the slow road reads them; `positions` are theirs in the request."""
+    for position, event in zip(positions, rows(given), strict=True):
         yield Decoded(position, json.dumps(event).encode(), event)
+
+
+def rows(given: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows as JSON would have them, null fields left out."""
+    columns = {name: _plain(given[name]) for name in given.column_names}
+    for row in range(given.num_rows):
+        yield {name: values[row] for name, values in columns.items() if values[row] is not None}
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
@@ -97,6 +101,11 @@ def _plain(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _referred(column: pa.DictionaryArray) -> list[Any]:
-    """One Python object per text, not per row, and none much longer than any field takes: a text may be referred to very often."""
-    texts = pc.utf8_slice_codeunits(column.dictionary.cast(pa.string()), 0, LONGEST_SHOWN).to_pylist()
-    return [None if code is None else texts[code] for code in column.indices.to_pylist()]
+    """One Python object per text, not per row, and none much longer than any field takes: a text may be referred to very often.
+
+    None for a text that no row refers to: a dictionary may hold millions of them.
+    """
+    used = pc.unique(column.indices).drop_null()
+    texts = pc.utf8_slice_codeunits(column.dictionary.take(used).cast(pa.string()), 0, LONGEST_SHOWN)
+    by_code = dict(zip(used.to_pylist(), texts.to_pylist(), strict=True))
+    return [by_code.get(code) for code in column.indices.to_pylist()]

@@ -4,7 +4,7 @@ Values that break the rule of their field are marked, not refused: checking.py f
 column in their place is never used.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,17 +34,26 @@ class WrongColumn(ValueError):
     """A column that is no field, is there twice, is missing, or has a type that its field cannot have."""
 
 
-def check_types(schema: pa.Schema, fields: Container[str]) -> None:
+REQUIRED_COLUMNS = tuple(name for name, (_, default) in FIELDS.items() if default is REQUIRED)
+
+
+def check_types(schema: pa.Schema) -> None:
+    """Whether a stream may hold events. Raises WrongColumn."""
+    check_columns(schema, {name: CANONICAL.field(name).type for name in FIELDS}, REQUIRED_COLUMNS)
+
+
+def check_columns(schema: pa.Schema, wanted: Mapping[str, pa.DataType], required: Iterable[str]) -> None:
     """Raises WrongColumn. Nothing of a stream is read before its types are known to be harmless."""
     for name in schema.names:
-        if name not in fields:
+        if name not in wanted:
             raise WrongColumn(f"there is no field {name[:128]!r}")
         if schema.names.count(name) > 1:
             raise WrongColumn(f"the column {name} is there twice")
-        if not _type_fits(name, schema.field(name).type):
-            raise WrongColumn(f"the column {name} has the type {schema.field(name).type}, expected {_expected(name)}")
-    for name, (_, default) in FIELDS.items():
-        if default is REQUIRED and name not in schema.names:
+        kind = schema.field(name).type
+        if not _type_fits(wanted[name], kind):
+            raise WrongColumn(f"the column {name} has the type {kind}, expected {_expected(wanted[name])}")
+    for name in required:
+        if name not in schema.names:
             raise WrongColumn(f"the column {name} is required")
 
 
@@ -218,8 +227,8 @@ def _filled(column: pa.Array) -> pa.Array:
     return column if not column.null_count else pa.array([value or [] for value in column.to_pylist()], column.type)
 
 
-def _type_fits(name: str, kind: pa.DataType) -> bool:
-    types, wanted = pa.types, CANONICAL.field(name).type
+def _type_fits(wanted: pa.DataType, kind: pa.DataType) -> bool:
+    types = pa.types
     if types.is_null(kind) or kind == wanted:
         return True
     if wanted == LABEL or types.is_string(wanted):
@@ -237,8 +246,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _expected(name: str) -> Any:
-    wanted = CANONICAL.field(name).type
+def _expected(wanted: pa.DataType) -> Any:
     if pa.types.is_timestamp(wanted):
         return "a timestamp with a time zone, or int64 milliseconds"
     return {LABEL: "string or dictionary of strings"}.get(wanted, wanted)

@@ -1,6 +1,7 @@
 """`application/x-ndjson`: one canonical event per line. Empty lines count as positions, and are skipped."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -9,10 +10,11 @@ from metering.ingest.columns import Columnar, NotColumnar, table_of
 from metering.ingest.context import Decoded
 from metering.ingest.decoders.common import check_count, load, malformed
 from metering.ingest.fields import FieldError
-from metering.ingest.records import EVENTS, Event, values_of_events
+from metering.ingest.records import EVENTS, values_of_events
 
 LONGEST_LINE = 2**20  # an event within its limits is far shorter, however it is written
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+T = TypeVar("T")
 
 
 def decode(body: bytes, most: int) -> Iterator[Decoded]:
@@ -20,12 +22,12 @@ def decode(body: bytes, most: int) -> Iterator[Decoded]:
     lines = _lines(body, most)
     for index, line in enumerate(lines):
         if line.strip():
-            yield _decode_line(index, line)
+            yield decode_line(index, line)
 
 
 def columns(body: bytes, most: int) -> Columnar | None:
     """The lines that hold a plain canonical event as columns, the others as `rest`. None if there is none, or they do not fit."""
-    events, positions, rest = _read_all(body, most) or _read_each(_lines(body, most))
+    events, positions, rest = records(body, most, EVENTS)
     if not events:
         return None
     try:
@@ -35,21 +37,27 @@ def columns(body: bytes, most: int) -> Columnar | None:
 
     def again(these: Sequence[int]) -> Iterator[Decoded]:
         lines = body.split(b"\n")
-        return (_decode_line(index, lines[index]) for index in these)
+        return (decode_line(index, lines[index]) for index in these)
 
     return Columnar(table, again, positions, sure, rest)
 
 
-Read = tuple[list[Event], list[int] | None, list[Decoded]]
+def records(
+    body: bytes, most: int, decoder: msgspec.json.Decoder[T]
+) -> tuple[list[T], list[int] | None, list[Decoded]]:
+    """The lines that hold what `decoder` takes, their positions (None: 0, 1, 2 ...), and the other lines as they are."""
+    return _read_all(body, most, decoder) or _read_each(_lines(body, most), decoder)
 
 
-def _read_all(body: bytes, most: int) -> Read | None:
-    """All lines in one go; None if any is not a plain event, or empty: then each has to be looked at."""
+def _read_all(
+    body: bytes, most: int, decoder: msgspec.json.Decoder[T]
+) -> tuple[list[T], list[int] | None, list[Decoded]] | None:
+    """All lines in one go; None if any is not what is taken, or empty: then each has to be looked at."""
     lines = body.count(b"\n") + (not body.endswith(b"\n"))
     if lines > most:
         return None
     try:
-        events = EVENTS.decode_lines(body)
+        events = decoder.decode_lines(body)
     except UNREADABLE:
         return None
     return (events, None, []) if len(events) == lines else None
@@ -63,21 +71,24 @@ def _lines(body: bytes, most: int) -> list[bytes]:
     return lines
 
 
-def _read_each(lines: list[bytes]) -> Read:
+def _read_each(lines: list[bytes], decoder: msgspec.json.Decoder[T]) -> tuple[list[T], list[int] | None, list[Decoded]]:
     """One bad line does not slow the others down more than this."""
-    events, positions, rest = [], [], []
+    events: list[T] = []
+    positions: list[int] = []
+    rest: list[Decoded] = []
     for index, line in enumerate(lines):
         if not line or line.isspace():
             continue
         try:
-            events.append(EVENTS.decode(line))
+            events.append(decoder.decode(line))
             positions.append(index)
         except UNREADABLE:
-            rest.append(_decode_line(index, line))
+            rest.append(decode_line(index, line))
     return events, positions, rest
 
 
-def _decode_line(index: int, line: bytes) -> Decoded:
+def decode_line(index: int, line: bytes) -> Decoded:
+    """A line that is not known to be anything yet."""
     if len(line) > LONGEST_LINE:
         return Decoded(
             index,

@@ -28,6 +28,8 @@ PLAIN = {
 DECLARED = {"tenant": "tallywatt.tenant", "project": "tallywatt.project", "tier": "tallywatt.tier"}
 # canonical field -> attribute of the resource
 PLACE = {"region": "cloud.region", "cluster": "k8s.cluster.name"}
+# attributes of the resource: which engine of the node, and the UUIDs of the GPUs that it runs on
+ENGINE, GPUS = "tallywatt.engine", "tallywatt.gpus"
 # canonical field -> attributes in seconds
 SECONDS = {
     "ttft_ms": (
@@ -133,7 +135,10 @@ def _model(span: SpanFacts, origin: Origin) -> Any:
 
 
 def _engine(origin: Origin) -> Any:
-    """The engine's name where its scope tells it, else the service."""
+    """The name that the resource declares (our agent does), else that of the engine whose scope it is, else the service."""
+    declared = origin.resource.get(ENGINE)
+    if declared is not None:
+        return declared
     known = next((engine for engine in ("vllm", "sglang") if origin.scope.startswith(engine)), None)
     service = origin.resource.get("service.name", "")
     return known or ("" if _text_of(service).startswith("unknown_service") else service)
@@ -143,7 +148,14 @@ def _declared(span: SpanFacts, origin: Origin) -> dict[str, Any]:
     found = {field: span.first(names) for field, names in PLAIN.items()}
     found |= {field: span.attributes.get(name, origin.resource.get(name)) for field, name in DECLARED.items()}
     found |= {field: origin.resource.get(name) for field, name in PLACE.items()}
+    found["gpus"] = _gpus(origin)
     return {field: value for field, value in found.items() if value is not None}
+
+
+def _gpus(origin: Origin) -> Any:
+    """A list, or text with commas: in OTEL_RESOURCE_ATTRIBUTES every value is text."""
+    found = origin.resource.get(GPUS)
+    return [name.strip() for name in found.split(",")] if isinstance(found, str) else found
 
 
 def _tokens(span: SpanFacts, origin: Origin, provider: str, operation: str) -> dict[str, Any]:

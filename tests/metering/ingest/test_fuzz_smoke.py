@@ -1,22 +1,31 @@
 """Ten seconds of `make fuzz`, so that neither it nor the decoders rot. And the judge of the fuzzer can say no."""
 
+import math
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from django.http import HttpResponse, JsonResponse
 
+from metering.contracts import Credential
+from metering.ingest.context import Context
+from metering.ingest.decoders.telemetry import read_arrow
 from metering.ingest.local import spool as local_spool
+from metering.ingest.telemetry_checking import check
 from tests.fuzz.case import Case
 from tests.fuzz.driver import ROOT
 from tests.fuzz.judge import problems_of, spooled
 from tests.metering.ingest.batches import events
+from tests.metering.ingest.samples import arrow, engine, gpu
 
 SECONDS = 10
 CASE = Case("/api/v1/events", "application/x-ndjson", b"")
+SAMPLES = Case("/api/v1/telemetry", "application/x-ndjson", b"", key="operator")
 
 
 @pytest.mark.journey
@@ -83,3 +92,38 @@ def test_the_row_of_another_tenant_and_a_broken_invariant_are_seen(spool: Path) 
 def test_an_observed_row_from_a_metering_key_is_seen(spool: Path) -> None:
     accepted(with_column(events("t", {"id": "a"}), "observed", pa.array([True])))
     assert found(receipt(1)) == ["observed is not what the key says"]
+
+
+@pytest.mark.parametrize(
+    ("sample", "name", "value", "said"),
+    [
+        (gpu(power_w=1.0), "power_w", pa.array([-1.0], pa.float32()), "power_w is -1.0"),
+        (gpu(sm_active=1.0), "sm_active", pa.array([math.nan], pa.float32()), "sm_active is nan"),
+        (gpu(mig="1/0"), "energy_j", pa.array([5.0]), "a MIG instance has power"),
+        (gpu(), "time", pa.array([0], pa.timestamp("ms", "UTC")), "time is 1970-01-01 00:00:00+00:00"),
+        (gpu(), "throttle", pa.array([["idle"]]), "throttle is ['idle']"),
+        (engine(gpus=["a"]), "gpus", pa.array([["a", "a"]]), "gpus are ['a', 'a']"),
+        (
+            engine(prompt_tokens=5),
+            "cached_prompt_tokens",
+            pa.array([6], pa.uint64()),
+            "cached tokens exceed the prompt",
+        ),
+    ],
+)
+def test_a_sample_that_breaks_a_rule_is_seen(
+    spool: Path, sample: dict[str, Any], name: str, value: pa.Array, said: str
+) -> None:
+    sender = Credential("0" * 12, None, frozenset(), False)
+    context = Context(sender, datetime.now(UTC), timedelta(days=1), timedelta(minutes=1))
+    tables = check(read_arrow(arrow(sample), 1), context).tables()
+    assert found_in(tables) == []
+    (kind,) = (kind for kind, table in tables.items() if table is not None)
+    assert found_in({kind: with_column(tables[kind], name, value)}) == [f"{kind}, row 0: {said}"]
+
+
+def found_in(tables: dict[str, pa.Table]) -> list[str]:
+    for path in local_spool().ready.glob("*"):
+        path.unlink()
+    local_spool().accept_all(tables)
+    return found(receipt(1), case=SAMPLES)

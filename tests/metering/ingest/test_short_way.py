@@ -112,7 +112,15 @@ def test_a_fault_in_a_view_is_a_500_that_tells_nothing(edge: Edge, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/v1/events", "/v1/traces", "/v1/metrics", "/lago/api/v1/events", "/lago/api/v1/events/batch"]
+    "path",
+    [
+        "/api/v1/events",
+        "/api/v1/telemetry",
+        "/v1/traces",
+        "/v1/metrics",
+        "/lago/api/v1/events",
+        "/lago/api/v1/events/batch",
+    ],
 )
 def test_every_ingest_endpoint_takes_the_short_way(path: str) -> None:
     assert resolve(path).func.takes_events is True  # type: ignore[attr-defined]
