@@ -1,13 +1,13 @@
-"""`python -m bench [part ...]`: ingest, query, page; and growth, which takes ten minutes and runs only if named. See bench/README.md."""
+"""`python -m bench [part ...]`: ingest, query, page, agent; and growth: ten minutes, and only if named. See bench/README.md."""
 
 import subprocess
 import sys
 
-from bench import growth, ingest, read, report
+from bench import agent, growth, ingest, read, report
 from bench.bodies import TENANTS
 from bench.stack import ROOT, create_tenant, running, setup_django
 
-DEFAULT = ("ingest", "query", "page")
+DEFAULT = ("ingest", "query", "page", "agent")
 PARTS = (*DEFAULT, "growth")
 
 
@@ -15,6 +15,13 @@ def main(parts: list[str]) -> None:
     unknown = set(parts) - set(PARTS)
     if unknown:
         sys.exit(f"unknown part {', '.join(sorted(unknown))}: one of {', '.join(PARTS)}")
+    figures = _of_the_stack(parts) if set(parts) - {"agent"} else []
+    if "agent" in parts:  # alone on the machine, as on its node
+        figures += agent.measure()
+    report.publish(figures)
+
+
+def _of_the_stack(parts: list[str]) -> list[report.Figure]:
     data_dir = report.OUT / "stack"
     with running(data_dir) as (url, pid):
         setup_django()
@@ -31,7 +38,7 @@ def main(parts: list[str]) -> None:
             figures += read.measure_pages(url, str(data_dir))
         if "growth" in parts:
             figures += growth.measure(ingest.Bench(url, key, pid))
-    report.publish(figures)
+    return figures
 
 
 def _manage(data_dir: object, *arguments: str) -> str:

@@ -18,6 +18,8 @@ TARGETS: dict[str, tuple[str, float, bool]] = {
     "ingest.doubled": ("events", 0, False),
     "query.usage_p95_ms": ("ms", 100, False),
     "page.p95_ms": ("ms", 100, False),
+    "agent.cpu_percent": ("%", 1, False),
+    "agent.lost": ("spans", 0, False),
 }
 
 

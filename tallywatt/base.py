@@ -33,7 +33,7 @@ class Running:
         self.store = self._store(options)
         delivery = Delivery(encoder, options.backoff, self.counters, self.trouble)
         letters = DeadLetters(options.outbox, options.on_rejected)
-        self.sending = Sending(self.store, delivery, letters, self.counters)
+        self.sending = Sending(self.store, delivery, letters, self.counters, options.pace)
         self._waits_for_disk = options.outbox is not None and options.fsync_ms == 0
         self._periodic: PeriodicSync | None = None
         if options.outbox is not None and options.fsync_ms > 0:

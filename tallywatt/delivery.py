@@ -51,19 +51,27 @@ Steps = Generator[Step, Any, list[Rejected]]
 
 @dataclass
 class Trouble:
-    """What holds up the sending at this moment, in words. It is logged when it begins and when it ends, not on every attempt."""
+    """What holds up the sending at this moment, in words. It is logged when it begins and when it ends, not on every attempt.
+
+    `of`: what is sent, where a process has several senders.
+    """
 
     now: str | None = None
+    of: str = ""
 
     def begins(self, what: str) -> None:
         if self.now is None:
-            logger.warning("held up, trying again: %s", what)
+            logger.warning("%sheld up, trying again: %s", self._prefix, what)
         self.now = what
 
     def ends(self) -> None:
         if self.now is not None:
-            logger.info("the server answers again")
+            logger.info("%sthe server answers again", self._prefix)
         self.now = None
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.of}: " if self.of else ""
 
 
 class Delivery:

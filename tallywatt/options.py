@@ -12,6 +12,7 @@ import httpx
 from tallywatt.backoff import Backoff
 from tallywatt.deadletters import OnRejected
 from tallywatt.events import NAMES
+from tallywatt.pace import Pace
 from tallywatt.store import Limits, WhenFull
 from tallywatt.wire import Format
 
@@ -65,6 +66,8 @@ class Options:
     refused_wait_s: float = 60.0
     exit_timeout_s: float = 5.0
     verify: bool | SSLContext = True
+    path: str = PATH  # of the endpoint; the node agent has others
+    pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
         parsed = httpx.URL(self.url)
@@ -92,7 +95,7 @@ class Options:
 
     @property
     def endpoint(self) -> str:
-        return self.url.rstrip("/") + PATH
+        return self.url.rstrip("/") + self.path
 
     @property
     def limits(self) -> Limits:

@@ -37,11 +37,21 @@ class _Unsynced:
 
 
 class Outbox(Store):
-    """Raises OutboxError if `root` cannot be used. `label`: whose lanes may be adopted; None: everybody's."""
+    """Raises OutboxError if `root` cannot be used. `any_key`: what was recorded under other API keys is adopted too."""
 
-    def __init__(self, root: Path, key: str, limits: Limits, counters: Counters, *, any_key: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        key: str,
+        limits: Limits,
+        counters: Counters,
+        *,
+        any_key: bool = False,
+        framing: segments.Framing = segments,
+    ) -> None:
         super().__init__(limits, counters)
         self.root = root
+        self._framing = framing
         self._label = None if any_key else lanes.label_of(key)
         self._lane = lanes.create(root, lanes.label_of(key))
         self._fd = -1
@@ -87,7 +97,7 @@ class Outbox(Store):
                 os.close(opened)
 
     def _adopt(self, path: Path) -> None:
-        lines, torn = segments.parse(path.read_bytes())
+        lines, torn = self._framing.parse(path.read_bytes())
         self.counters.add("adopted", len(lines))
         self.counters.add("torn", torn)
         if torn:
@@ -102,7 +112,7 @@ class Outbox(Store):
         return self._bytes + self._bytes_of_others
 
     def _framed(self, line: bytes) -> bytes:
-        return segments.frame(line)
+        return self._framing.frame(line)
 
     def _next_name(self) -> str:
         return f"{super()._next_name()}-{self._lane.suffix}"
@@ -137,7 +147,7 @@ class Outbox(Store):
     def _load(self, batch: Batch) -> list[bytes]:
         path = self._path(batch.name)
         try:
-            return segments.parse(path.read_bytes())[0]
+            return self._framing.parse(path.read_bytes())[0]
         except OSError as error:
             # One bad spot on a disk must not hold up everything behind it.
             logger.error("%d events cannot be read and are set aside as %s.unreadable: %s", batch.events, path, error)

@@ -1,6 +1,15 @@
 """The file format of a batch on disk: a line per event, `<crc32 in hex> <json>`, so that a line cut short by a crash is known as such."""
 
 import zlib
+from typing import Protocol
+
+
+class Framing(Protocol):
+    """How records lie in a file. This module is one: for records without line breaks."""
+
+    def frame(self, line: bytes) -> bytes: ...
+
+    def parse(self, data: bytes) -> tuple[list[bytes], int]: ...
 
 
 def frame(line: bytes) -> bytes:

@@ -1,11 +1,12 @@
 """The sender's whole life as steps for a driver: wait for a batch, deliver it, remove it, look for what dead processes left."""
 
 import logging
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, Protocol
 
 from tallywatt.deadletters import DeadLetters, Rejected
-from tallywatt.delivery import Delivery, Do, Idle, Step, Wait
+from tallywatt.delivery import Do, Idle, Step, Steps, Wait
+from tallywatt.pace import Pace
 from tallywatt.stats import Counters
 from tallywatt.store import Batch, Store
 
@@ -15,16 +16,27 @@ LOOK_EVERY_S = 5.0
 AFTER_DISK_ERROR_S = 5.0
 
 
+class Delivers(Protocol):
+    """Brings one batch to the server, whatever it takes; what it returns will never be taken."""
+
+    def deliver(self, lines: Sequence[bytes]) -> Steps: ...
+
+
 class Sending:
     """What the steps work on. One sender per store."""
 
-    def __init__(self, store: Store, delivery: Delivery, letters: DeadLetters, counters: Counters) -> None:
+    def __init__(
+        self, store: Store, delivery: Delivers, letters: DeadLetters, counters: Counters, pace: Pace | None = None
+    ) -> None:
         self.store = store
         self._delivery = delivery
         self._letters = letters
         self._counters = counters
+        self._pace = pace or Pace()
 
     def forever(self) -> Generator[Step, Any, None]:
+        if self._pace.first_wait_s:
+            yield Wait(self._pace.before_first_s())
         while True:
             yield from self._one_round(wait=True)
 
@@ -43,6 +55,8 @@ class Sending:
         taken = yield Do(self.store.take)
         if taken is not None:
             yield from self._deliver(*taken)
+            if self.store.due_in() == 0 and (pause_s := self._pace.between_s(taken[0].bytes)):
+                yield Wait(pause_s)
         elif wait:
             due_in = self.store.due_in()
             yield Idle(LOOK_EVERY_S if due_in is None else min(due_in, LOOK_EVERY_S))

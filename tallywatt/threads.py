@@ -98,12 +98,16 @@ def send_all(sending: Sending, options: Options, timeout_s: float) -> bool:
         return drive(sending.until_empty(), lambda body: post(http, options.endpoint, body), Deadline(timeout_s))
 
 
-class Sender:
-    """The thread that sends what one process records."""
+Watch = Callable[[Answer, float], None]
 
-    def __init__(self, sending: Sending, options: Options) -> None:
+
+class Sender:
+    """The thread that sends what one process records. `watch` sees every answer, and how many seconds it took."""
+
+    def __init__(self, sending: Sending, options: Options, watch: Watch | None = None) -> None:
         self._sending = sending
         self._options = options
+        self._watch = watch
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._progress = threading.Condition()
@@ -139,11 +143,18 @@ class Sender:
     def _drive(self) -> None:
         drive(
             self._sending.forever(),
-            lambda body: post(self._http, self._options.endpoint, body),
+            self._post,
             self._stop,
             wake=self._wake,
             progress=self._notify,
         )
+
+    def _post(self, body: Body) -> Answer:
+        began = time.monotonic()
+        answer = post(self._http, self._options.endpoint, body)
+        if self._watch is not None:
+            self._watch(answer, time.monotonic() - began)
+        return answer
 
     def _notify(self) -> None:
         with self._progress:
