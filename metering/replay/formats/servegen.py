@@ -52,6 +52,15 @@ class ServeGenTrace:
     def clients(self) -> list[str]:
         return [str(client) for client in sorted({window.client for window in self._busy_windows()})]
 
+    def rates_rps(self) -> dict[str, float]:
+        """Requests per second of each client, on average from the trace's zero to its last busy window."""
+        windows = self._busy_windows()
+        seconds = max((window.start_s for window in windows), default=0) + WINDOW_S
+        counts: dict[str, int] = {}
+        for window in windows:
+            counts[str(window.client)] = counts.get(str(window.client), 0) + window.count
+        return {client: count / seconds for client, count in counts.items()}
+
     def digest(self) -> str:
         return sha256_of(self.path, self.dataset, also=f"servegen seed {SEED}")
 
