@@ -1,0 +1,1 @@
+"""What GPUs and engines report, worked up: minutes, saturation, energy. See README.md."""
