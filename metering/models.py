@@ -5,9 +5,13 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from metering.energy_models import CarbonIntensity, EnergyCoefficients, EnergyPrice, GpuPrice
+from metering.validators import CURRENCY
+
+__all__ = ["CarbonIntensity", "EnergyCoefficients", "EnergyPrice", "GpuPrice"]  # Django looks for models here
+
 # The same rule as for the `tenant` field of an event: it stands in URLs, file names and CSV columns.
 TENANT_KEY = RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z", "letters, digits and . _ : - (at most 64)")
-CURRENCY = RegexValidator(r"\A[A-Z]{3}\Z", "an ISO 4217 code such as USD")
 
 
 class Tenant(models.Model):
@@ -185,3 +189,16 @@ class QuarantineDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.batch}/{self.row} {self.action}"
+
+
+class TelemetryProgress(models.Model):
+    """How far one step of telemetry processing has come; see metering/telemetry/progress.py."""
+
+    name = models.CharField(max_length=64, unique=True)
+    watermark = models.DateTimeField()  # everything that arrived before it has been looked at
+    closed_until = models.DateTimeField()  # every minute before it is worked up, or in `due`
+    due = models.JSONField(default=list)  # [start, end) in epoch seconds, the oldest first
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.name}: closed until {self.closed_until:%Y-%m-%dT%H:%MZ}"

@@ -18,11 +18,12 @@ from metering import keys
 from metering.contracts import Scope
 from metering.demo import history, seed, state
 from metering.demo.provider import CUSTOMERS
-from metering.demo.traffic import send_until
+from metering.demo.traffic import BACKLOG, send_until
 from metering.ingest import hosts, local
 from metering.ingest.drain import drain
 from metering.management.base import StackCommand
-from metering.replay.sender import Sender, SendFailed
+from metering.simulator.agentpath import NotDelivered
+from tallywatt.errors import TallywattError
 
 DRAINED_WITHIN_S = 300
 
@@ -47,11 +48,12 @@ class Command(StackCommand):
     def _seed(self) -> str:
         now = datetime.now(UTC)
         demo = state.load(settings.DATA_DIR) or state.begin(settings.DATA_DIR, now)
-        self._say("demo: customers, people, prices")
+        self._say("demo: customers, people, prices, tariffs")
         seed.create_customers()
         seed.create_people(demo)
         seed.set_prices(OutputWrapper(StringIO()))
-        count = self._history(demo, now)
+        seed.set_tariffs()
+        count = self._history(demo, now - BACKLOG)  # the fleet of the live traffic begins there
         self._say("demo: last month's invoices")
         seed.close_months(demo, now, OutputWrapper(StringIO()), self._say)
         return f"demo data is in place: {count} events added, {len(CUSTOMERS)} customers"
@@ -95,11 +97,11 @@ class Command(StackCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
         key = keys.issue_key(None, [Scope.INGEST], label="demo traffic")
-        self._say("demo: sending live traffic")
+        self._say("demo: a simulated fleet sends live traffic")
         try:
-            with Sender(settings.STACK.web_url, key, retry_for_s=float("inf"), tell=self._say) as sender:
-                send_until(threading.Event(), demo, sender)
-        except SendFailed as error:
+            folder = settings.DATA_DIR / "demo-agents"
+            send_until(threading.Event(), demo, datetime.now(UTC), url=settings.STACK.web_url, key=key, folder=folder)
+        except (NotDelivered, TallywattError) as error:
             raise CommandError(str(error)) from error
         except Stopped:
             self._say("demo: stopped")

@@ -1,0 +1,401 @@
+"""Windows made by hand: whose each joule is, by formulas that are worked out here, and conservation in all of them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from metering.telemetry.energy import blocks
+from metering.telemetry.energy.arrays import Floats
+from metering.telemetry.energy.coefficients import ASSUMED_DECODE_J, ASSUMED_PREFILL_J, Book, Coefficients
+from metering.telemetry.energy.rest import RestingHour
+from metering.telemetry.energy.timing import GroupTime, Split
+from tests.metering.telemetry.energy.hand import (
+    NAN,
+    START_S,
+    Request,
+    Rows,
+    assert_conserved,
+    block,
+    by_load,
+    computed,
+    counting,
+    drawing,
+    engine,
+    gpu,
+    placed,
+    ran,
+)
+
+UNTIL = 600.0
+# 2 J for a prompt token, 10 J for an output token, from the beginning of time.
+BOOK = Book.of([Coefficients(7, "m", "H100", False, 2.0, 10.0, 0)])
+QUIET = [{"at": at * 10.0} for at in range(61)]
+
+
+def one_engine(
+    requests: list[Request],
+    busy: list[tuple[float, float]],
+    windows: int = 3,
+    samples: list[dict[str, float]] | None = None,
+) -> Rows:
+    """An engine on one GPU that draws 100 W at rest and 500 W in `busy`."""
+    readings = by_load(busy, UNTIL, 100, 500)
+    running = engine("e0", ["g"], counting(requests, UNTIL) if samples is None else samples, requests, windows=windows)
+    rows = computed(block([gpu("g", readings)], [running], requests, windows=windows, book=BOOK))
+    assert_conserved(rows)
+    return rows
+
+
+def test_two_tenants_share_a_busy_minute_by_their_work() -> None:
+    requests = [
+        ran(60, 120, prefill=500.0, output=100.0, tenant="a", prefill_s=10),
+        ran(60, 120, prefill=100.0, output=30.0, tenant="b", prefill_s=10),
+    ]
+    rows = one_engine(requests, [(60, 120)])
+    a, b = 500 * 2 + 100 * 10, 100 * 2 + 30 * 10
+    assert rows.tenant_j("a", 3) == pytest.approx([0, 30_000 * a / (a + b), 0])
+    assert rows.tenant_j("b", 3) == pytest.approx([0, 30_000 * b / (a + b), 0])
+    assert rows.column("idle_j") == pytest.approx([6000, 0, 6000])
+    assert rows.column("busy_s") == pytest.approx([0, 60, 0])
+    assert rows.column("coefficients_id") == [7, 7, 7]
+
+
+def test_a_request_that_crosses_an_edge_pays_in_both_windows_for_what_it_did_in_each() -> None:
+    """Its prompt takes 50 to 60 s, its output 60 to 90 s; the other one answers from 50 to 90 s."""
+    requests = [
+        Request(90, 50, 60, prefill=300.0, output=60.0, tenant="a"),
+        Request(90, 50, 50, prefill=0.0, output=40.0, tenant="b"),
+    ]
+    rows = one_engine(requests, [(50, 90)])
+    first, second = 600 / (600 + 100), 600 / (600 + 300)
+    assert rows.column("attributed_j")[:2] == pytest.approx([5000, 15_000])
+    assert rows.tenant_j("a", 3) == pytest.approx([5000 * first, 15_000 * second, 0])
+
+
+def test_a_segment_that_is_idle_in_part_burns_idle_power_meanwhile() -> None:
+    """Busy from 64 to 66 s: the segment from 60 to 70 s has 8 s at 100 W and 2 s at 500 W."""
+    rows = one_engine([ran(64, 66)], [(64, 66)])
+    assert rows.column("idle_j")[1] == pytest.approx(5000 + 800)
+    assert rows.column("attributed_j")[1] == pytest.approx(1000)
+    assert rows.column("idle_power_w") == pytest.approx([100, 100, 100])
+
+
+def test_idle_energy_is_never_more_than_the_segment_has() -> None:
+    """Rested at 100 W before, but in the busy segment the counter says 50 W: idle takes all of it."""
+    samples = [*drawing(100, 60), (70, 1e6 + 6500, NAN), (120, 1e6 + 11_500, NAN)]
+    samples = [*samples[:-1], *((70 + n * 10, 1e6 + 6500 + n * 1000, NAN) for n in range(1, 6))]
+    running = engine("e0", ["g"], QUIET, [ran(64, 66)], windows=2)
+    rows = computed(block([gpu("g", samples)], [running], [ran(64, 66)], windows=2, book=BOOK))
+    assert_conserved(rows)
+    assert rows.column("idle_j")[1] == pytest.approx(500 + 5000)
+    assert rows.column("attributed_j")[1] == pytest.approx(0)
+
+
+def test_gpus_that_never_rested_have_the_lowest_power_seen_for_idle_power() -> None:
+    requests = [ran(n * 10 + 2, n * 10 + 12) for n in range(-1, 61)]
+    rows = one_engine(requests, [(-8, 700)], windows=2)
+    assert rows.column("idle_j") == pytest.approx([0, 0])
+    assert rows.column("idle_power_measured") == [False, False]
+    assert rows.column("idle_power_w") == pytest.approx([500, 500])
+
+
+def test_idle_power_of_the_day_before_holds_where_nothing_rests_now() -> None:
+    requests = [ran(n * 10, n * 10 + 9) for n in range(60)]
+    running = engine(
+        "e0",
+        ["g"],
+        counting(requests, UNTIL),
+        requests,
+        windows=1,
+        rested=(RestingHour(START_S // 3600 - 1, 8000.0, 100.0, 70.0),),
+    )
+    rows = computed(block([gpu("g", drawing(400, 300))], [running], requests, windows=1, book=BOOK))
+    assert_conserved(rows)
+    assert rows.column("idle_j") == pytest.approx([6 * 80])
+    assert rows.column("idle_power_measured") == [True]
+
+
+def test_a_gap_in_the_samples_is_unattributed_whatever_ran_in_it() -> None:
+    samples = [sample for sample in by_load([(60, 120)], UNTIL, 100, 500) if not 70 < sample[0] < 130]
+    requests = [ran(60, 120)]
+    running = engine("e0", ["g"], counting(requests, UNTIL), requests, windows=3)
+    rows = computed(block([gpu("g", samples)], [running], requests, windows=3, book=BOOK))
+    assert_conserved(rows)
+    in_gap = 50 * 500 + 10 * 100
+    assert rows.column("unattributed_gap_j") == pytest.approx([0, in_gap * 50 / 60, in_gap * 10 / 60])
+    assert rows.column("attributed_j")[1] == pytest.approx(5000)
+    assert rows.column("gap_s") == pytest.approx([0, 50, 10])
+
+
+def test_a_reset_and_power_alone_are_conserved_and_flagged() -> None:
+    samples = [(at, 1e6 + at * 300 if at < 90 else (at - 90) * 300, 300.0) for at in np.arange(0, 190, 10.0)]
+    samples[3] = (30.0, NAN, 300.0)
+    requests = [ran(20, 140)]
+    running = engine("e0", ["g"], counting(requests, UNTIL), requests, windows=3)
+    rows = computed(block([gpu("g", samples)], [running], requests, windows=3, book=BOOK))
+    assert_conserved(rows)
+    assert rows.column("counter_j") == pytest.approx([18_000] * 3)
+    assert rows.column("power_integrated") == [True, True, False]
+
+
+def test_a_sample_that_has_lost_both_counter_and_power_leaves_its_neighbours_joined() -> None:
+    samples = [(at, NAN, NAN) if at == 60 else (at, 1e6 + at * 200, 200.0) for at in np.arange(0, 190, 10.0)]
+    running = engine("e0", ["g"], QUIET, windows=3)
+    rows = computed(block([gpu("g", samples)], [running], windows=3))
+    assert_conserved(rows)
+    assert rows.column("idle_j") == pytest.approx([12_000] * 3)
+
+
+def test_engines_that_share_a_gpu_divide_its_work_and_halve_its_rest() -> None:
+    requests = [
+        ran(60, 120, prefill=0.0, output=90.0, engine="e0", tenant="a"),
+        ran(60, 120, prefill=0.0, output=30.0, engine="e1", tenant="b"),
+    ]
+    engines = [
+        engine(name, ["g"], counting(requests, UNTIL, engine=name), requests, windows=2) for name in ("e0", "e1")
+    ]
+    rows = computed(block([gpu("g", by_load([(60, 120)], UNTIL, 100, 500))], engines, requests, windows=2, book=BOOK))
+    assert_conserved(rows)
+    assert rows.tenant_j("a", 2) == pytest.approx([0, 22_500])
+    assert rows.tenant_j("b", 2) == pytest.approx([0, 7500])
+    assert rows.column("idle_j", "e0") == rows.column("idle_j", "e1") == pytest.approx([3000, 0])
+    assert rows.column("counter_j", "e0") == pytest.approx([3000, 22_500])
+    assert rows.column("engines_in_group") == [2, 2]
+
+
+def test_an_engine_on_several_gpus_has_the_energy_of_all() -> None:
+    requests = [ran(60, 120)]
+    gpus = [gpu(f"g{n}", by_load([(60, 120)], UNTIL, 100, 500)) for n in range(4)]
+    running = engine("e0", [one.gpu for one in gpus], counting(requests, UNTIL), requests, windows=2)
+    rows = computed(block(gpus, [running], requests, windows=2, book=BOOK))
+    assert_conserved(rows)
+    assert rows.tenant_j("a", 2) == pytest.approx([0, 120_000])
+    assert rows.column("gpu_s") == pytest.approx([240, 240])
+    assert rows.column("busy_s") == pytest.approx([0, 60])
+
+
+def test_gpus_that_no_engine_claims_are_unattributed_for_that_and_their_gaps_are_gaps() -> None:
+    samples = [sample for sample in drawing(200, UNTIL) if not 60 < sample[0] < 120]
+    rows = computed(block([gpu("g", drawing(100, UNTIL)), gpu("h", samples)], [], windows=3))
+    assert_conserved(rows)
+    assert rows.column("unattributed_no_engine_j", "") == pytest.approx([18_000, 6000, 18_000])
+    assert rows.column("unattributed_gap_j", "") == pytest.approx([0, 12_000, 0])
+    assert rows.of("")[0]["gpus"] == ["g", "h"]
+
+
+def test_a_gpu_is_its_engines_from_when_it_claims_it() -> None:
+    claims = engine("e0", ["g"], QUIET, windows=3)
+    late = dataclasses.replace(claims, claims=(None, *claims.claims[1:]))
+    rows = computed(block([gpu("g", drawing(100, UNTIL))], [late], windows=3))
+    assert_conserved(rows)
+    assert rows.column("unattributed_no_engine_j", "") == pytest.approx([6000])
+    assert rows.column("idle_j") == pytest.approx([6000, 6000])
+
+
+def test_no_events_at_all_on_a_busy_engine_is_energy_without_an_event() -> None:
+    requests = [ran(60, 120)]
+    running = engine("e0", ["g"], counting(requests, UNTIL), [], windows=3)
+    rows = computed(block([gpu("g", by_load([(60, 120)], UNTIL, 100, 500))], [running], [], windows=3, book=BOOK))
+    assert_conserved(rows)
+    assert rows.column("unattributed_no_event_j")[1] > 0.9 * 30_000
+    assert rows.column("missing_decode_tokens")[1] + rows.column("missing_decode_tokens")[2] == pytest.approx(10)
+    assert rows.tenants == []
+
+
+def with_withheld(withheld: bool) -> Rows:
+    """A busy hour of one request after another for two tenants; one of 100 s to 190 s is served beside them."""
+    usual = [ran(at, at + 30, prefill=50.0, output=60.0, tenant="a") for at in range(0, 570, 10)]
+    extra = ran(100, 190, prefill=400.0, output=300.0, tenant="b")
+    served = [*usual, extra]
+    told = usual if withheld else served
+    running = engine("e0", ["g"], counting(served, UNTIL), told, windows=9)
+    rows = computed(block([gpu("g", drawing(500, UNTIL))], [running], told, windows=9, book=BOOK))
+    assert_conserved(rows)
+    return rows
+
+
+def test_the_energy_of_a_withheld_event_is_without_an_event_in_its_windows_and_nowhere_else() -> None:
+    all_told, withheld = with_withheld(False), with_withheld(True)
+    assert all_told.column("unattributed_no_event_j") == pytest.approx([0] * 9, abs=1e-6)
+    lost = withheld.column("unattributed_no_event_j")
+    # The engine counts up to its last sample in a window, which here is its edge: the very windows of the request.
+    assert [round(joules) > 0 for joules in lost] == [False, True, True, True] + [False] * 5
+    owed = all_told.tenant_j("b", 9)
+    assert sum(lost) == pytest.approx(sum(owed), rel=0.02)
+    assert withheld.column("missing_prefill_tokens") == pytest.approx([0, 400, 0, 0, 0, 0, 0, 0, 0], abs=1e-6)
+    assert sum(withheld.column("missing_decode_tokens")) == pytest.approx(300)
+
+
+def test_windows_in_which_requests_were_aborted_have_that_for_a_cause() -> None:
+    requests = [ran(60, 115)]
+    samples = [sample | {"aborted": float(sample["at"] >= 120)} for sample in counting(requests, UNTIL)]
+    rows = one_engine([], [(60, 115)], samples=samples)
+    assert rows.column("unattributed_aborted_j")[1] > 0.9 * rows.column("counter_j")[1] - 6000
+    assert rows.column("unattributed_no_event_j")[1] == 0
+    assert rows.column("engine_requests_aborted")[1] == 1
+
+
+def test_an_event_that_places_its_tokens_late_within_the_settle_time_misses_nothing() -> None:
+    """Served evenly from 60 s to 200 s; the event has no latencies, so all of it lies at 200 s."""
+    served = ran(60, 200, prefill=100.0, output=500.0)
+    told = Request(200, 200, 200, prefill=100.0, output=500.0)
+    running = engine("e0", ["g"], counting([served], UNTIL), [told], windows=6)
+    rows = computed(block([gpu("g", drawing(500, UNTIL))], [running], [told], windows=6, book=BOOK))
+    assert_conserved(rows)
+    assert rows.column("missing_decode_tokens") == pytest.approx([0] * 6, abs=1e-9)
+    assert rows.column("missing_prefill_tokens") == pytest.approx([0] * 6, abs=1e-9)
+
+
+def test_busy_energy_without_any_work_goes_by_the_time_that_requests_ran() -> None:
+    """Prompts that come whole from the cache, before their first token: no work, and no one else to ask."""
+    requests = [
+        Request(200, 60, 180, prefill=0.0, output=10.0, cached=900.0, tenant="a"),
+        Request(200, 90, 180, prefill=0.0, output=10.0, cached=900.0, tenant="b"),
+    ]
+    rows = one_engine(requests, [(60, 200)])
+    assert rows.tenant_j("a", 4)[1] == pytest.approx(30_000 * 60 / 90)
+    assert rows.tenant_j("b", 4)[1] == pytest.approx(30_000 * 30 / 90)
+
+
+def test_a_failed_request_without_tokens_does_no_work_and_has_no_share() -> None:
+    requests = [
+        ran(60, 120, tenant="a"),
+        Request(120, 60, 60, prefill=0.0, output=0.0, tenant="failed", works=False),
+    ]
+    rows = one_engine(requests, [(60, 120)])
+    assert rows.tenant_j("failed", 3) == [0, 0, 0]
+    assert rows.tenant_j("a", 3)[1] == pytest.approx(30_000)
+
+
+def test_a_prompt_that_took_no_time_is_work_in_the_window_of_its_first_token() -> None:
+    requests = [
+        Request(120, 60, 60, prefill=100.0, output=20.0, tenant="a"),
+        Request(120, 60, 90, prefill=100.0, output=20.0, tenant="b"),
+    ]
+    rows = one_engine(requests, [(60, 120)])
+    assert rows.tenant_j("a", 3) == pytest.approx([0, 15_000, 0])
+
+
+def test_an_event_without_latencies_works_at_its_moment_and_the_samples_say_how_long() -> None:
+    told = Request(100, 100, 100, tenant="a")
+    samples = [{"at": at * 10.0, "running": float(60 < at * 10 < 100)} for at in range(61)]
+    rows = one_engine([told], [(65, 95)], samples=samples)
+    assert rows.tenant_j("a", 3)[1] == pytest.approx(15_000)
+
+
+def test_an_engine_that_restarts_in_a_window_keeps_it_conserved_and_is_counted() -> None:
+    requests = [ran(at, at + 25, output=50.0) for at in range(0, 570, 10)]
+    before, after = counting(requests, 90), counting(requests, UNTIL, begin=100)
+    lost = after[0]
+    anew = [
+        sample | {name: sample[name] - lost[name] for name in ("prompt", "cached", "generated", "finished")}
+        for sample in after
+    ]
+    running = engine("e0", ["g"], [*before, *anew], requests, windows=4)
+    rows = computed(block([gpu("g", drawing(500, UNTIL))], [running], requests, windows=4, book=BOOK))
+    assert_conserved(rows)
+    assert rows.column("engine_restarts") == [0, 1, 0, 0]
+    assert rows.column("unattributed_no_event_j") == pytest.approx([0] * 4, abs=1e-6)
+
+
+def test_a_window_without_any_events_or_engine_samples_rests() -> None:
+    rows = one_engine([], [])
+    assert rows.column("idle_j") == pytest.approx([6000] * 3)
+    assert rows.tenants == []
+
+
+def test_an_engine_without_gpus_keeps_its_tokens_and_has_no_energy() -> None:
+    requests = [ran(10, 40)]
+    running = engine("e0", [], counting(requests, UNTIL), requests, windows=1)
+    rows = computed(block([], [running], requests, windows=1))
+    assert_conserved(rows)
+    assert rows.column("engine_decode_tokens") == pytest.approx([10])
+    assert (rows.column("counter_j"), rows.tenants[0]["energy_j"]) == ([0], 0)
+
+
+def test_without_a_fit_the_assumed_coefficients_are_used_and_said_to_be() -> None:
+    requests = [
+        ran(60, 120, prefill=1000.0, output=0.0, tenant="a", prefill_s=60),
+        ran(60, 120, prefill=0.0, output=100.0, tenant="b"),
+    ]
+    running = engine("e0", ["g"], counting(requests, UNTIL), requests, windows=2)
+    rows = computed(block([gpu("g", by_load([(60, 120)], UNTIL, 100, 500))], [running], requests, windows=2))
+    a, b = 1000 * ASSUMED_PREFILL_J, 100 * ASSUMED_DECODE_J
+    assert rows.tenant_j("a", 2)[1] == pytest.approx(30_000 * a / (a + b), rel=1e-3)
+    assert rows.column("coefficients_id") == [0, 0]
+
+
+def test_coefficients_hold_from_their_moment_on() -> None:
+    book = Book.of(
+        [
+            Coefficients(1, "m", "H100", False, 1.0, 1.0, 0),
+            Coefficients(2, "m", "H100", False, 1.0, 9.0, START_S + 60),
+            Coefficients(3, "m", "H100", True, 5.0, 5.0, 0),
+            Coefficients(4, "other", "H100", False, 5.0, 5.0, 0),
+        ]
+    )
+    rows = computed(
+        block([gpu("g", drawing(100, UNTIL))], [engine("e0", ["g"], QUIET, windows=3)], windows=3, book=book)
+    )
+    assert rows.column("coefficients_id") == [1, 2, 2]
+
+
+def test_the_work_of_a_window_is_the_same_whatever_block_it_is_computed_in() -> None:
+    requests = [ran(at, at + 47, prefill=30.0 + at, output=40.0, tenant="ab"[at % 2]) for at in range(3, 900, 13)]
+    gpus = [gpu("g", by_load([(0, 900)], 960, 100, 480, step=7))]
+    hidden = requests[20:24]
+    told = [request for request in requests if request not in hidden]
+
+    def rows(windows: int) -> Rows:
+        return computed(
+            block(gpus, [engine("e0", ["g"], counting(requests, 960), told, windows=windows)], told, windows=windows)
+        )
+
+    long, short = rows(12), rows(3)
+    for name in ("counter_j", "attributed_j", "unattributed_no_event_j", "missing_decode_tokens", "idle_j"):
+        assert short.column(name) == pytest.approx(long.column(name)[:3])
+    assert short.tenant_j("a", 3) == pytest.approx(long.tenant_j("a", 12)[:3])
+
+
+def test_computing_again_gives_the_same_rows_to_the_last_bit() -> None:
+    first, second = with_withheld(True), with_withheld(True)
+    assert first.windows == second.windows
+    assert first.tenants == second.tenants
+
+
+def test_a_term_that_is_computed_wrong_does_not_pass_for_the_counter(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = blocks.split
+
+    def wrong(time: GroupTime, idle_power_w: Floats) -> Split:
+        found = right(time, idle_power_w)
+        return Split(found.idle_j * 1.001, found.busy_j)
+
+    monkeypatch.setattr(blocks, "split", wrong)
+    running = engine("e0", ["g"], QUIET, windows=2)
+    rows = computed(block([gpu("g", drawing(100, UNTIL))], [running], windows=2))
+    assert rows.column("conservation_error") == pytest.approx([0.001, 0.001])
+    assert rows.column("counter_j") == pytest.approx([6000, 6000])
+
+
+def test_a_tenants_row_that_is_lost_does_not_pass_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = blocks._told
+
+    def wrong(work: blocks.Placed, divided: list[blocks.Divided]) -> blocks.Told:
+        found = right(work, divided)
+        return blocks.Told(np.where(work.block.cells.tenant == "b", 0.0, found.energy_j), found.gpu_s)
+
+    monkeypatch.setattr(blocks, "_told", wrong)
+    requests = [ran(60, 120, tenant="a"), ran(60, 120, tenant="b")]
+    running = engine("e0", ["g"], counting(requests, UNTIL), requests, windows=2)
+    rows = computed(block([gpu("g", by_load([(60, 120)], UNTIL, 100, 500))], [running], requests, windows=2))
+    assert rows.column("conservation_error") == pytest.approx([0, 0.5])
+
+
+def test_cells_are_placed_as_the_tests_say() -> None:
+    engines = [engine("e0", ["g"], QUIET, windows=2)]
+    cells = placed([Request(90, 30, 50, prefill=20.0, output=40.0)], engines, 2)
+    assert cells.prefill.tolist() == [20, 0]
+    assert cells.decode.tolist() == [10, 30]
+    assert cells.running_s.tolist() == [30, 30]
+    assert cells.requests.tolist() == [0, 1]
