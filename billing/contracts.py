@@ -7,6 +7,7 @@ paid are rounded to the currency's minor unit; `exact` and `cost` amounts are no
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 # An invoice as a row of the finance API and of every CSV.
 INVOICE_COLUMNS = (
@@ -162,3 +163,61 @@ class InvoiceDetail:
     price_book: str
     price_version: int
     rating_version: int
+
+
+class MarginGap(StrEnum):
+    """Why a margin is not stated. What is not known is never taken for zero."""
+
+    UNPRICED_USAGE = "unpriced_usage"  # tokens without a price in the tenant's currency
+    UNPRICED_ENERGY = "unpriced_energy"  # energy in a region and hour without a price per kWh
+    UNPRICED_GPU_TIME = "unpriced_gpu_time"  # GPUs without a cost per hour
+    NOT_MEASURED = "not_measured"  # of more than one request in a hundred the energy is not known
+    OPEN = "open"  # energy of the window is not settled yet
+    CURRENCIES_DIFFER = "currencies_differ"  # the parts are in more than one currency, and none is converted
+
+
+@dataclass(frozen=True)
+class MarginAmounts:
+    """The three parts in one currency, exact. None: a part of it is not known. Costs are positive."""
+
+    currency: str
+    revenue: Decimal | None
+    energy_cost: Decimal | None
+    gpu_cost: Decimal | None
+
+
+@dataclass(frozen=True)
+class MarginRow:
+    """Revenue less energy and GPU time of one window, tenant and model.
+
+    A row with a `label` is cost that is nobody's: `idle`, or unattributed by its cause; `tenant` is '' then, and revenue 0. '' also stands
+    where tenant or model was not asked for. `amounts`: one per currency; `margin` is in that of the only one, None if `gaps` says
+    why. `margin_share` is margin over revenue, to six digits, None without revenue. `measured_requests`: those of `requests` whose
+    energy is known, so a smaller number means costs that are too low.
+    """
+
+    window_start: datetime
+    tenant: str
+    model: str
+    label: str
+    requests: int
+    measured_requests: int
+    unpriced_tokens: int
+    energy_j: float
+    gpu_s: float
+    amounts: tuple[MarginAmounts, ...]
+    margin: Decimal | None
+    margin_share: Decimal | None
+    gaps: tuple[MarginGap, ...]
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class MarginReport:
+    """The rows of `[start, end)`, and all of them together. Energy is settled up to `closed_until` (None: none is yet)."""
+
+    start: datetime
+    end: datetime
+    closed_until: datetime | None
+    rows: tuple[MarginRow, ...]
+    total: MarginRow

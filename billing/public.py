@@ -3,6 +3,7 @@
 from billing.closing import Closed, PeriodOpen, close_period
 from billing.costing import cost_to_date, costed_usage
 from billing.invoices import invoice, invoices, payable
+from billing.margin import margin_report, margin_settled_hour
 from billing.periods import month, month_of
 from billing.pricebook import PriceRefused, PriceSet, set_price
 from billing.rating import plain
@@ -17,6 +18,8 @@ __all__ = [
     "costed_usage",
     "invoice",
     "invoices",
+    "margin_report",
+    "margin_settled_hour",
     "month",
     "month_of",
     "payable",

@@ -28,6 +28,19 @@ def integer(name: str, default: int, *, least: int = 0) -> int:
     return value
 
 
+def number(name: str, default: float, *, least: float = 0, most: float = float("inf")) -> float:
+    raw = os.environ.get(name)
+    if raw is None or raw == "":
+        return default
+    try:
+        value = float(raw)
+    except ValueError:
+        raise SettingError(f"{name}={raw!r}: expected a number") from None
+    if not least <= value <= most:  # NaN is in no range
+        raise SettingError(f"{name}={raw!r}: expected {least:g} to {most:g}")
+    return value
+
+
 def flag(name: str, default: bool) -> bool:
     raw = os.environ.get(name)
     if raw is None or raw == "":

@@ -151,11 +151,28 @@ SPOOL_MAX_BYTES = environment.integer("TALLYWATT_SPOOL_MAX_BYTES", 20 * 2**30, l
 SPOOL_MAX_AGE_S = environment.integer("TALLYWATT_SPOOL_MAX_AGE_S", 86_400, least=0)
 SPOOL_MIN_FREE_BYTES = environment.integer("TALLYWATT_SPOOL_MIN_FREE_BYTES", 256 * 2**20, least=0)
 # Defaults for keys and tenants that have no limit of their own; 0: not limited.
+TELEMETRY_MAX_SERIES = environment.integer("TALLYWATT_TELEMETRY_MAX_SERIES", 20_000, least=1)
 INGEST_EVENTS_PER_S_PER_KEY = environment.integer("TALLYWATT_INGEST_EVENTS_PER_S_PER_KEY", 0, least=0)
 INGEST_EVENTS_PER_S_PER_TENANT = environment.integer("TALLYWATT_INGEST_EVENTS_PER_S_PER_TENANT", 0, least=0)
 HOST_NAME = environment.text("TALLYWATT_HOST")  # empty: this machine's own name
 HOST_SILENT_AFTER = timedelta(seconds=environment.integer("TALLYWATT_HOST_SILENT_AFTER_S", 60, least=5))
 SEAL_MAX_EVENTS = environment.integer("TALLYWATT_SEAL_MAX_EVENTS", 5_000_000, least=1)
+# Above this share an engine's hour counts as leaking; hours with fewer tokens than this on both sides are not judged.
+LEAKAGE_ALERT_SHARE = environment.number("TALLYWATT_LEAKAGE_ALERT_SHARE", 0.01, most=1)
+LEAKAGE_MIN_TOKENS = environment.integer("TALLYWATT_LEAKAGE_MIN_TOKENS", 100_000, least=1)
+# A minute's energy is computed this long after it; docs/energy.md says what the time is for.
+ENERGY_SETTLE = timedelta(seconds=environment.integer("TALLYWATT_ENERGY_SETTLE_S", 600, least=300))
+# Where each reading saturates: the value at which latency starts to climb (docs/saturation.md).
+SATURATION_POINTS = {
+    "kv_cache_usage": environment.number("TALLYWATT_SATURATION_KV_CACHE_USAGE", 0.9, least=0.001),
+    "preemption_rate": environment.number("TALLYWATT_SATURATION_PREEMPTION_RATE", 0.02, least=0.001),
+    "waiting_per_running": environment.number("TALLYWATT_SATURATION_WAITING_PER_RUNNING", 0.25, least=0.001),
+    "dram_active": environment.number("TALLYWATT_SATURATION_DRAM_ACTIVE", 0.75, least=0.001),
+    "tensor_active": environment.number("TALLYWATT_SATURATION_TENSOR_ACTIVE", 0.6, least=0.001),
+    "power_share": environment.number("TALLYWATT_SATURATION_POWER_SHARE", 0.97, least=0.001),
+    "power_throttle": environment.number("TALLYWATT_SATURATION_POWER_THROTTLE", 0.1, least=0.001),
+    "thermal_throttle": environment.number("TALLYWATT_SATURATION_THERMAL_THROTTLE", 0.1, least=0.001),
+}
 METRICS_OPEN = environment.flag("TALLYWATT_METRICS_OPEN", False)
 
 CELERY_BROKER_URL = _broker(REDIS_URL)
@@ -169,6 +186,8 @@ CELERY_TASK_DEFAULT_QUEUE = "tallywatt"
 CELERY_BEAT_SCHEDULE = {
     "sweep-spool": {"task": "metering.sweep", "schedule": 1.0, "options": {"expires": 5}},
     "seal-usage": {"task": "metering.seal", "schedule": crontab(minute="*"), "options": {"expires": 50}},
+    "fit-energy": {"task": "metering.fit_energy", "schedule": crontab(minute=5), "options": {"expires": 1800}},
+    "work-up-telemetry": {"task": "metering.telemetry", "schedule": 10.0, "options": {"expires": 10}},
 }
 
 LOGGING = {
@@ -177,4 +196,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": environment.text("TALLYWATT_LOG_LEVEL", "INFO")},
+    "loggers": {"httpx": {"level": "WARNING"}},  # a line for every request of the demo's agents would fill the disk
 }

@@ -9,9 +9,11 @@ from prometheus_client.exposition import choose_encoder
 
 from metering import keys
 from metering.contracts import Scope
-from metering.ingest_health import ingest_health
+from metering.ingest_health import CLICKHOUSE, ingest_health
 from metering.problems import problem
 from metering.prometheus import HealthCollector
+from metering.telemetry.prometheus import FleetCollector
+from metering.telemetry.reconciliation.prometheus import LeakageCollector
 
 
 @csrf_exempt
@@ -41,6 +43,10 @@ def _authorize(authorization: str | None) -> None:
 
 def _rendered(accept: str) -> HttpResponse:
     registry = CollectorRegistry()
-    registry.register(HealthCollector(ingest_health()))
+    health = ingest_health()
+    registry.register(HealthCollector(health))
+    if CLICKHOUSE not in health.down:  # else the next question would wait for it again
+        registry.register(LeakageCollector())
+        registry.register(FleetCollector())
     encode, content_type = choose_encoder(accept)
     return HttpResponse(encode(registry), content_type=content_type, headers={"Cache-Control": "no-store"})

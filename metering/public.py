@@ -51,22 +51,79 @@ from metering.quarantine.preparing import ReplayRefused
 from metering.quarantine.rendering import Rendering
 from metering.quarantine.rendering import rendered as quarantine_rendered
 from metering.sealing import SealHeld, seal_everything_before, seal_usage
+from metering.telemetry.energy.amounts import Amounts as EnergyAmounts
+from metering.telemetry.energy.health import CoefficientsInfo, EnergyHealth, energy_health
+from metering.telemetry.energy.prices import TariffRefused, TariffSet
+from metering.telemetry.energy.prices import set_carbon_intensity as energy_set_carbon_intensity
+from metering.telemetry.energy.prices import set_energy_price as energy_set_price
+from metering.telemetry.energy.prices import set_gpu_price as energy_set_gpu_price
+from metering.telemetry.energy.report import GROUPS as ENERGY_GROUPS
+from metering.telemetry.energy.report import LABELS as ENERGY_LABELS
+from metering.telemetry.energy.report import EnergyReport, EnergyRow, energy_costs, energy_report
+from metering.telemetry.fleet import GpuState, fleet_engines, fleet_gpus
+from metering.telemetry.fleet_history import EnginePoint, FleetRange, GpuPoint, SaturationPoint, saturation_series
+from metering.telemetry.fleet_history import engine_series as fleet_engine_series
+from metering.telemetry.fleet_history import gpu_series as fleet_gpu_series
+from metering.telemetry.progress import closed_until as telemetry_closed_until
+from metering.telemetry.reconciliation.alerts import LeakageAlert
+from metering.telemetry.reconciliation.findings import LeakageFinding
+from metering.telemetry.reconciliation.hours import Counted, EngineHour, Incomplete, Leakage
+from metering.telemetry.reconciliation.report import (
+    LeakageReport,
+    LeakageRow,
+    LeakageState,
+    leakage_report,
+    leakage_state,
+    leakage_trend,
+)
+from metering.telemetry.saturation import CONSTRAINTS as SATURATION_CONSTRAINTS
+from metering.telemetry.saturation import Points as SaturationPoints
+from metering.telemetry.saturation import Saturation
+from metering.telemetry.saturation_scopes import BoundShare, EngineState, ScopeState
+from metering.telemetry.saturation_scopes import scopes as fleet_scopes
+from metering.telemetry.saturation_trend import Headroom
+from metering.telemetry.settings import saturation_points
+from metering.telemetry.settled import Settled, energy_settled
 from metering.usage import LedgerDifference, current_usage, ledger_differences, raw_usage, sealed_usage
 
 __all__ = [
+    "ENERGY_GROUPS",
+    "ENERGY_LABELS",
     "QUARANTINE_MOST_AT_ONCE",
+    "SATURATION_CONSTRAINTS",
     "AlreadyDecided",
     "AuthenticationFailed",
+    "BoundShare",
     "BulkOutcome",
     "ClickHouseRefused",
     "ClickHouseUnavailable",
+    "CoefficientsInfo",
     "Conflict",
+    "Counted",
+    "EnergyAmounts",
+    "EnergyHealth",
+    "EnergyReport",
+    "EnergyRow",
+    "EngineHour",
+    "EnginePoint",
+    "EngineState",
     "EntryCounts",
     "EntryFilter",
     "EntryPage",
+    "FleetRange",
+    "GpuPoint",
+    "GpuState",
+    "Headroom",
     "HoldingHost",
     "HostHealth",
+    "Incomplete",
     "IngestHealth",
+    "Leakage",
+    "LeakageAlert",
+    "LeakageFinding",
+    "LeakageReport",
+    "LeakageRow",
+    "LeakageState",
     "LedgerDifference",
     "LiveCounts",
     "LiveGroup",
@@ -78,22 +135,44 @@ __all__ = [
     "QuarantineEntry",
     "Rendering",
     "ReplayRefused",
+    "Saturation",
+    "SaturationPoint",
+    "SaturationPoints",
+    "ScopeState",
     "SealBusy",
     "SealHealth",
     "SealHeld",
     "SealOutcome",
+    "Settled",
     "SpoolFull",
     "StackCommand",
     "StoreHealth",
+    "TariffRefused",
+    "TariffSet",
     "TenantExists",
     "UnknownFilter",
     "authenticate",
     "create_tenant",
     "current_usage",
+    "energy_costs",
+    "energy_health",
+    "energy_report",
+    "energy_set_carbon_intensity",
+    "energy_set_gpu_price",
+    "energy_set_price",
+    "energy_settled",
+    "fleet_engine_series",
+    "fleet_engines",
+    "fleet_gpu_series",
+    "fleet_gpus",
+    "fleet_scopes",
     "holding_hosts",
     "ingest_health",
     "issue_key",
     "latest_seal",
+    "leakage_report",
+    "leakage_state",
+    "leakage_trend",
     "ledger_differences",
     "live_breakdown",
     "live_day",
@@ -119,10 +198,13 @@ __all__ = [
     "raw_usage",
     "require",
     "revoke_key",
+    "saturation_points",
+    "saturation_series",
     "seal_everything_before",
     "seal_info",
     "seal_usage",
     "sealed_usage",
+    "telemetry_closed_until",
     "tenant",
     "tenants",
 ]

@@ -21,7 +21,7 @@ MAX_LIMIT = 10_000
 
 @dataclass(frozen=True)
 class UsageAsk:
-    """What `GET /api/v1/usage` was asked for. `limit` None: all rows. `after`: the sort key of the last row already given."""
+    """What was asked for, by windows. `limit` None: all rows. `after`: the sort key of the last row already given."""
 
     start: datetime
     end: datetime
@@ -35,8 +35,16 @@ def usage_ask(query: QueryDict, *, every_tenant: bool, everything: bool) -> Usag
     """`every_tenant`: an operator's key, which may group by tenant. `everything`: no limit unless one is asked for (CSV)."""
     refuse_unknown(query, ("from", "to", "window", "group_by", "tenant", "limit", "cursor", "format"))
     now = timezone.now()
-    start = _moment(query, "from") or periods.month_of(now).start
-    end = _moment(query, "to") or now
+    start = moment_of(query, "from") or periods.month_of(now).start
+    end = moment_of(query, "to") or now
+    groups = groups_of(query, ("tenant", *DIMENSIONS) if every_tenant else DIMENSIONS)
+    return windows_ask(query, start, end, groups, everything=everything)
+
+
+def windows_ask(
+    query: QueryDict, start: datetime, end: datetime, groups: tuple[str, ...], *, everything: bool
+) -> UsageAsk:
+    """What is the same of every question about windows of `[start, end)`."""
     if start >= end:
         raise InvalidParameter("from", f"{start.isoformat()} is not before to, {end.isoformat()}")
     window = single(query, "window") or "total"
@@ -45,7 +53,6 @@ def usage_ask(query: QueryDict, *, every_tenant: bool, everything: bool) -> Usag
     cursor = _cursor(query)
     if cursor is not None and not isinstance(cursor, list):
         raise InvalidParameter("cursor", "not one that this endpoint gave")
-    groups = _groups(query, ("tenant", *DIMENSIONS) if every_tenant else DIMENSIONS)
     return UsageAsk(start, end, window, groups, limit(query, everything=everything), cursor)
 
 
@@ -97,12 +104,12 @@ def _cursor(query: QueryDict) -> object:
         raise InvalidParameter("cursor", "not one that this endpoint gave") from None
 
 
-def _moment(query: QueryDict, name: str) -> datetime | None:
+def moment_of(query: QueryDict, name: str) -> datetime | None:
     text = single(query, name)
     return None if text is None else moment(name, text)
 
 
-def _groups(query: QueryDict, allowed: tuple[str, ...]) -> tuple[str, ...]:
+def groups_of(query: QueryDict, allowed: tuple[str, ...]) -> tuple[str, ...]:
     """`group_by=model,project` or the parameter repeated. The currency is always a group and may be named."""
     names = [name.strip() for value in query.getlist("group_by") for name in value.split(",")]
     for name in names:

@@ -89,7 +89,7 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-class _Money(serializers.CharField):
+class Money(serializers.CharField):
     """A decimal number as text, without an exponent."""
 
     def __init__(self, **options: Any) -> None:
@@ -115,7 +115,7 @@ class UsageRowShape(serializers.Serializer[Any]):
     cache_write_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField(help_text="reasoning included")
     reasoning_tokens = serializers.IntegerField()
-    cost = _Money(allow_null=True, help_text="unrounded; null if some of the usage has no price")
+    cost = Money(allow_null=True, help_text="unrounded; null if some of the usage has no price")
     currency = serializers.CharField()
     unpriced_tokens = serializers.IntegerField(help_text="tokens without a price in this currency; then cost is null")
 
@@ -132,9 +132,9 @@ class InvoiceShape(serializers.Serializer[Any]):
     period_start = serializers.DateTimeField()
     period_end = serializers.DateTimeField(help_text="exclusive")
     currency = serializers.CharField()
-    subtotal = _Money()
-    tax = _Money()
-    total = _Money()
+    subtotal = Money()
+    tax = Money()
+    total = Money()
     status = serializers.CharField()
     as_of = serializers.DateTimeField(help_text="what had arrived before this moment is billed")
 
@@ -154,11 +154,11 @@ class LineShape(serializers.Serializer[Any]):
     quantity = serializers.IntegerField()
     unit = serializers.CharField()
     billed = serializers.BooleanField(help_text="false: requests that failed; metered, charged nothing")
-    unit_price_per_million = _Money(allow_null=True)
-    amount_exact = _Money(help_text="amount + residual")
-    amount = _Money(help_text="rounded half-even to the currency's minor unit")
-    residual = _Money()
-    tax_rate = _Money(help_text="a fraction: 0.19 for 19 %")
+    unit_price_per_million = Money(allow_null=True)
+    amount_exact = Money(help_text="amount + residual")
+    amount = Money(help_text="rounded half-even to the currency's minor unit")
+    residual = Money()
+    tax_rate = Money(help_text="a fraction: 0.19 for 19 %")
     currency = serializers.CharField()
     description = serializers.CharField()
 

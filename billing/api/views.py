@@ -1,7 +1,6 @@
 """The finance endpoints. Each fetches, calls a service, and gives rows to a renderer."""
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, ClassVar
 
 from django.http import Http404
@@ -16,6 +15,7 @@ from rest_framework.views import APIView
 from billing import costing, invoices
 from billing.api import parameters, shapes
 from billing.api.access import HasScope, tenant_asked
+from billing.api.pages import paged
 from billing.api.renderers import CsvRenderer
 from billing.contracts import INVOICE_COLUMNS, CostRow
 from metering.contracts import DIMENSIONS, Scope
@@ -91,7 +91,7 @@ class UsageView(FinanceView):
         ask = parameters.usage_ask(query, every_tenant=credential.tenant is None, everything=self.everything(request))
         as_of = timezone.now()
         rows = _costs(ask, tenant)
-        page, following = _page(rows, ask)
+        page, following = paged(rows, ask, _position)
         shown = [shapes.usage_row(row, ask.group_by) for row in page]
         return self.answer(request, shapes.usage_columns(ask.group_by), shown, following, as_of=shapes.instant(as_of))
 
@@ -137,17 +137,6 @@ def _costs(ask: parameters.UsageAsk, tenant: str | None) -> list[CostRow]:
         )
     except ValueError as error:  # such as a range of more than 15 years
         raise InvalidParameter("to", str(error)) from error
-
-
-def _page(rows: list[CostRow], ask: parameters.UsageAsk) -> tuple[list[CostRow], str | None]:
-    """By position in the order, not by count: rows that usage adds between two pages shift nothing."""
-    after = ask.after
-    try:
-        left = rows if after is None else [row for row in rows if _position(row) > after]
-    except TypeError:
-        raise InvalidParameter("cursor", "not one that this question gave") from None
-    page = list(islice(left, ask.limit))
-    return page, parameters.encoded(_position(page[-1])) if len(page) < len(left) else None
 
 
 def _position(row: CostRow) -> list[Any]:

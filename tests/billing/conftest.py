@@ -11,8 +11,10 @@ from billing import pricebook
 from billing.closing import Closed, close_period
 from billing.periods import month
 from metering import public as metering
+from metering.clickhouse import client
 from metering.contracts import TenantInfo
 from metering.models import IngestHost
+from tests.billing.energy import settle
 from tests.metering.rows import insert_requests
 
 # A month that has ended, whatever the clock says.
@@ -58,6 +60,14 @@ def prices(db: None) -> None:
     """Model m: 0.15 and 0.60 USD for a million tokens of input and output, cached input at 0.075."""
     for kind, per_million in (("input", "0.15"), ("cached_input", "0.075"), ("output", "0.60")):
         pricebook.set_price(model="m", kind=kind, per_million=Decimal(per_million), currency="USD")
+
+
+@pytest.fixture
+def only_own_rows(clickhouse: None, db: None) -> None:
+    """No usage and no energy but the test's own, and all energy of MONTH is settled: for answers about everybody."""
+    for table in ("requests", "usage_ledger", "energy_hours", "energy_attributed_hours"):
+        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    settle(MONTH.end)
 
 
 def close(*tenants: TenantInfo) -> list[Closed]:
