@@ -59,11 +59,11 @@ def overview_figures() -> dict[str, Figure]:
 def overview_series(points: Sequence[LivePoint]) -> dict[str, Any]:
     """`x`: where each step ends, in epoch milliseconds. `y`: numbers by uid, rates per second, None where nothing was measured."""
     y: dict[str, Numbers] = {
-        "requests.ok": [_round(point.counts.per_second(point.counts.ok)) for point in points],
-        "requests.cancelled": [_round(point.counts.per_second(point.counts.cancelled)) for point in points],
-        "requests.error": [_round(point.counts.per_second(point.counts.error)) for point in points],
-        "tokens.input": [_round(point.counts.per_second(point.counts.input_tokens)) for point in points],
-        "tokens.output": [_round(point.counts.per_second(point.counts.output_tokens)) for point in points],
+        "requests.ok": [rounded(point.counts.per_second(point.counts.ok)) for point in points],
+        "requests.cancelled": [rounded(point.counts.per_second(point.counts.cancelled)) for point in points],
+        "requests.error": [rounded(point.counts.per_second(point.counts.error)) for point in points],
+        "tokens.input": [rounded(point.counts.per_second(point.counts.input_tokens)) for point in points],
+        "tokens.output": [rounded(point.counts.per_second(point.counts.output_tokens)) for point in points],
     }
     for level in LEVELS:
         y[f"ttft.{level}"] = [_level(point.ttft_ms, level, 1) for point in points]
@@ -85,7 +85,7 @@ def line_figure(lines: Sequence[Line], unit: str) -> Figure:
         }
         for line in lines
     ]
-    return {"data": data, "layout": _layout(unit)}
+    return {"data": data, "layout": base_layout(unit)}
 
 
 def daily_figure(days: Sequence[date], by_model: Mapping[str, Sequence[int]], unit: str = "tokens") -> Figure:
@@ -96,18 +96,19 @@ def daily_figure(days: Sequence[date], by_model: Mapping[str, Sequence[int]], un
             "name": model,
             "x": [day.isoformat() for day in days],
             "y": list(numbers),
-            "marker": _filled(f"--series-{position % SERIES_COLOURS + 1}", PATTERNS[position % len(PATTERNS)]),
+            "marker": filled(f"--series-{position % SERIES_COLOURS + 1}", PATTERNS[position % len(PATTERNS)]),
             "hovertemplate": "%{y:,} " + unit,
         }
         for position, (model, numbers) in enumerate(by_model.items())
     ]
-    layout = _layout(f"{unit} a day") | {"barmode": "stack", "bargap": 0.25}
+    layout = base_layout(f"{unit} a day") | {"barmode": "stack", "bargap": 0.25}
     layout["legend"] |= {"traceorder": "normal"}
     layout["xaxis"] |= {"tickformat": "%-d %b", "hoverformat": "%a %-d %b %Y"}
     return {"data": data, "layout": layout}
 
 
-def _filled(colour: str, pattern: str) -> dict[str, Any]:
+def filled(colour: str, pattern: str) -> dict[str, Any]:
+    """A bar's colour with a pattern on it (one of PATTERNS)."""
     return {
         "color": colour,
         "pattern": {
@@ -128,7 +129,8 @@ def _percentiles(name: str) -> list[Line]:
     ]
 
 
-def _layout(unit: str) -> dict[str, Any]:
+def base_layout(unit: str) -> dict[str, Any]:
+    """Time in UTC across, a quantity with its unit up. New at every call, so that a figure may change its own."""
     axis = {"gridcolor": "--line", "linecolor": "--line-strong", "zeroline": False, "tickfont": {"size": 11}}
     return {
         "height": 225,
@@ -153,9 +155,9 @@ def _layout(unit: str) -> dict[str, Any]:
 
 
 def _level(quantiles: Quantiles | None, level: str, divisor: int) -> float | None:
-    return None if quantiles is None else _round(getattr(quantiles, level) / divisor)
+    return None if quantiles is None else rounded(getattr(quantiles, level) / divisor)
 
 
-def _round(value: float) -> float:
+def rounded(value: float) -> float:
     """Four significant digits: what a pixel can show, and a third of the bytes."""
     return float(f"{value:.4g}")

@@ -4,7 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 NOTHING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 LATENCY_UNITS = {"ttft_ms": "ms", "tpot_ms": "ms", "e2e_ms": "s"}
+J_PER_KWH = 3_600_000
 
 
 def whole(value: int | None) -> str:
@@ -60,6 +62,16 @@ def exact(amount: Decimal | None) -> str:
 def exact_money(amount: Decimal | None) -> str:
     """With the digits that it carries, without a currency: for columns and tiles that name it."""
     return NOTHING if amount is None else f"{amount:,f}"
+
+
+def signed(amount: Decimal | None) -> str:
+    """As exact_money, with a minus that is as wide as a digit."""
+    return exact_money(amount).replace("-", MINUS)
+
+
+def quantity(value: float | Decimal | None, of: float | Decimal | None = None) -> str:
+    """kWh, kg or hours: '0.042', '9.127', '412.502', '1,204.2'. `of`: the largest of a column, whose digits its numbers share."""
+    return NOTHING if value is None else f"{value:,.{3 if (value if of is None else of) < 1000 else 1}f}"
 
 
 def places(amount: Decimal | None, count: int) -> str:

@@ -2,8 +2,9 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from dashboard import invoices
+from dashboard.finance import margin
 from dashboard.login import Login, home
-from dashboard.operator import ingest, quarantine
+from dashboard.operator import energy, fleet, ingest, leakage, quarantine
 from dashboard.operator import views as operator
 from dashboard.portal import views as portal
 
@@ -20,6 +21,11 @@ urlpatterns = [
     path(
         "operator/quarantine/<uuid:batch>/<int:row>/<str:reason>/", quarantine.entry, name="operator-quarantine-entry"
     ),
+    path("operator/fleet/", fleet.fleet, name="operator-fleet"),
+    path("operator/energy/", energy.energy, name="operator-energy"),
+    path("operator/leakage/", leakage.leakage, name="operator-leakage"),
+    path("margin/", margin.margin, name="margin"),
+    path("margin.csv", margin.margin_csv, name="margin-csv"),
     path("customers/", portal.customers, name="customers"),
     path("customers/<str:key>/", portal.customer, name="customer"),
     path("customers/<str:key>/usage.csv", portal.customer_csv, name="customer-csv"),

@@ -76,3 +76,16 @@ def test_bytes_are_in_the_unit_that_fits(count: int, text: str) -> None:
 
 def test_a_count_has_its_noun_in_singular_or_plural() -> None:
     assert [formats.counted(count, "event") for count in (0, 1, 1204)] == ["0 events", "1 event", "1,204 events"]
+
+
+def test_a_loss_has_a_minus_as_wide_as_a_digit() -> None:
+    assert formats.signed(Decimal("-1204.50")) == f"{formats.MINUS}1,204.50"
+    assert formats.signed(Decimal("12.30")) == "12.30"
+    assert formats.signed(None) == formats.NOTHING
+
+
+def test_quantities_of_a_column_have_as_many_digits_as_its_largest() -> None:
+    assert formats.quantity(Decimal("9.1274")) == "9.127"
+    assert formats.quantity(1204.24) == "1,204.2"
+    assert formats.quantity(Decimal("0.06"), of=Decimal("1204.2")) == "0.1"
+    assert formats.quantity(None) == formats.NOTHING

@@ -24,7 +24,9 @@ addEventListener("beforeprint", () => charts?.draw());
 document.addEventListener("visibilitychange", listen);
 addEventListener("pagehide", () => feed?.close());
 addEventListener("pageshow", (event) => { if (event.persisted) start(); });
-document.addEventListener("htmx:afterSettle", start);
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (!event.target.matches("[data-refresh]")) start(); // a page that refreshes itself keeps its charts
+});
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) print();
   for (const menu of document.querySelectorAll("details.menu[open]")) {

@@ -24,6 +24,12 @@ const read = (root, id) => {
 
 const hasNumbers = (trace) => trace.y?.some((value) => value !== null && value !== 0);
 
+// On a narrow page a legend takes a line for each trace, which would leave little of the plot.
+const NARROW_PX = 520;
+const LEGEND_LINE_PX = 19;
+const roomForLegend = (place, traces) =>
+  (place.clientWidth < NARROW_PX ? Math.max(0, traces - 2) * LEGEND_LINE_PX : 0);
+
 /** All charts below `root`; `series` (optional) holds the numbers of the traces by uid. */
 export class Charts {
   constructor(root) {
@@ -50,7 +56,10 @@ export class Charts {
       trace.uid && this.series ? { ...trace, x: this.series.x, y: this.series.y[trace.uid] } : trace);
     const reading = this.series?.x.length === 0;
     place.closest(".chart").classList.toggle("is-empty", !reading && !data.some(hasNumbers));
-    Plotly.react(place, data, themed(figure.layout), { displayModeBar: false, responsive: true });
+    const layout = themed(figure.layout);
+    layout.height += roomForLegend(place, data.length);
+    place.style.height = `${layout.height}px`;
+    Plotly.react(place, data, layout, { displayModeBar: false, responsive: true });
   }
 
   close() {

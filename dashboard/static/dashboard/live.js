@@ -3,17 +3,26 @@ const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30000;
 const STALE_AFTER_MS = 5000;
 
-/** Makes `old` look like `fresh` while keeping the elements that are the same, and with them focus and selection. */
+/** Makes `old` look like `fresh` while keeping the elements that are the same, and with them focus and selection.
+    What is marked `data-keep` (a chart that a script has drawn) stays as it is. */
 export const morph = (old, fresh) => {
   const before = [...old.childNodes];
   const after = [...fresh.childNodes];
   const alike = before.length === after.length
     && before.every((node, i) => node.nodeName === after[i].nodeName && node.nodeType === after[i].nodeType);
   if (!alike) {
-    old.replaceChildren(...after);
+    keep(old, fresh);
+    old.replaceChildren(...fresh.childNodes);
     return;
   }
   before.forEach((node, i) => morphNode(node, after[i]));
+};
+
+const keep = (old, fresh) => {
+  for (const place of fresh.querySelectorAll("[data-keep]")) {
+    const kept = old.querySelector(`#${place.id}`);
+    if (kept) place.replaceWith(kept);
+  }
 };
 
 const morphNode = (old, fresh) => {
@@ -21,6 +30,7 @@ const morphNode = (old, fresh) => {
     if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
     return;
   }
+  if (old.hasAttribute("data-keep")) return;
   for (const { name, value } of fresh.attributes) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }

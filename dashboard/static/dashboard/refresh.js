@@ -16,6 +16,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (!page) return;
   const answer = event.detail.successful ? event.detail.xhr.responseText : "";
   const fresh = new DOMParser().parseFromString(answer, "text/html").getElementById(page.id);
-  if (fresh) morph(page, fresh);
-  else stale(page, "no answer from the server, trying again. Reload if you were logged out.");
+  if (fresh) {
+    morph(page, fresh);
+    htmx.process(page); // what is new in it may ask for itself again, too
+  } else stale(page, "no answer from the server, trying again. Reload if you were logged out.");
 });

@@ -1,0 +1,223 @@
+"""Energy as text: the tiles and the rows of its page. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from dashboard import formats, nobodys
+from dashboard.operator.ingest_findings import BAD, WARN, Finding
+from dashboard.operator.tiles import Tile
+from metering.public import CoefficientsInfo, EnergyAmounts, EnergyHealth, EnergyReport
+
+CENTS, FINE = Decimal("0.01"), Decimal("0.0001")
+FINE_BELOW = 100  # amounts that are all smaller than this are shown finer than to the cent
+G_PER_KG = 1000
+
+
+@dataclass(frozen=True)
+class Row:
+    """A customer, a model or a tier; or what is nobody's.
+
+    `costs`: by currency, of what has a price; `unpriced`: the share that has none, '' if all has one.
+    """
+
+    name: str
+    meaning: str
+    simulated: bool
+    requests: str
+    input_tokens: str
+    output_tokens: str
+    kwh: str
+    share: str
+    per_output_token: str
+    costs: tuple[tuple[str, str], ...]
+    unpriced: str
+    co2_kg: str
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Joules per token as fitted, with standard errors; or as assumed."""
+
+    model: str
+    product: str
+    simulated: bool
+    assumed: bool
+    prefill: str
+    decode: str
+    r_squared: str
+    windows: str
+    data: str
+    refused: str
+
+
+def rows(report: EnergyReport, group: str) -> list[Row]:
+    """By `group`, the largest first."""
+    found = sorted((row for row in report.rows if not row.label), key=lambda row: (-row.amounts.kwh, row.groups[group]))
+    return [_row(row.groups[group] or "(none)", row.amounts, report.total) for row in found]
+
+
+def nobodys_rows(report: EnergyReport) -> list[Row]:
+    """Idle, then each cause, in their order; of a report by tenant or tier, in which each has one row."""
+    order = list(nobodys.NAMES)
+    found = sorted((row for row in report.rows if row.label), key=lambda row: order.index(row.label))
+    return [
+        _row(nobodys.name(row.label), row.amounts, report.total, nobodys.MEANINGS[row.label], nobody=True)
+        for row in found
+    ]
+
+
+def total(report: EnergyReport) -> Row:
+    return _row("", report.total, report.total)
+
+
+def tiles(report: EnergyReport, health: EnergyHealth) -> list[Tile]:
+    whole = report.total
+    idle = _kwh(report, "idle")
+    unattributed = sum((_kwh(report, label) for label in nobodys.NAMES if label != "idle"), Decimal(0))
+    attributed = sum((row.amounts.kwh for row in report.rows if not row.label), Decimal(0))
+    return [
+        Tile("kwh", "Energy", formats.quantity(whole.kwh), "kWh", "what the GPUs' counters say"),
+        _per_token(whole, attributed),
+        *_cost_tiles(whole),
+        _co2(whole),
+        Tile("idle", "Idle", *_share(idle, whole.kwh), f"{formats.quantity(idle)} kWh"),
+        Tile("unattributed", "Unattributed", *_share(unattributed, whole.kwh), f"{formats.quantity(unattributed)} kWh"),
+        _conservation(health),
+        Tile("settled", "Closed until", formats.clock(report.closed_until), "", "later minutes may still change"),
+    ]
+
+
+def findings(report: EnergyReport, health: EnergyHealth) -> list[Finding]:
+    """What keeps the figures from being right or whole."""
+    found = []
+    if health.windows_not_conserved:
+        count = formats.counted(health.windows_not_conserved, "window")
+        text = f"In {count} of the last 24 hours the parts are not what the counter says, by up to {_relative(health.worst_error)}."
+        found.append(Finding(BAD, text, "The server's log names them. Please report it."))
+    if report.total.unpriced_kwh:
+        text = f"{_part(report.total.unpriced_kwh, report.total.kwh)} of the energy has no price, and is in no cost."
+        found.append(
+            Finding(WARN, text, "Set one: manage.py set_energy_price --region '*' --per-kwh 0.21 --currency EUR")
+        )
+    if report.total.co2_unknown_kwh:
+        text = (
+            f"For {_part(report.total.co2_unknown_kwh, report.total.kwh)} of the energy the CO2 of a kWh is not known."
+        )
+        found.append(Finding(WARN, text, "Set it: manage.py set_carbon_intensity --region '*' --g-per-kwh 230"))
+    return found
+
+
+def coefficients(found: Sequence[CoefficientsInfo]) -> list[Coefficients]:
+    return [
+        Coefficients(
+            model=one.model,
+            product=one.product or formats.NOTHING,
+            simulated=one.simulated,
+            assumed=one.assumed,
+            prefill=_with_error(one.prefill_j, one.prefill_error_j),
+            decode=_with_error(one.decode_j, one.decode_error_j),
+            r_squared=formats.NOTHING if one.r_squared is None else f"{one.r_squared:.3f}",
+            windows=formats.whole(one.windows) if one.windows else formats.NOTHING,
+            data=f"{one.data_from:%Y-%m-%d} to {one.data_until:%Y-%m-%d}"
+            if one.data_from and one.data_until
+            else formats.NOTHING,
+            refused=one.latest_refused,
+        )
+        for one in found
+    ]
+
+
+def _row(name: str, one: EnergyAmounts, whole: EnergyAmounts, meaning: str = "", *, nobody: bool = False) -> Row:
+    places = _places(whole)
+    return Row(
+        name=name,
+        meaning=meaning,
+        simulated=one.simulated,
+        requests=formats.NOTHING if nobody else formats.whole(one.requests),
+        input_tokens=formats.NOTHING if nobody else formats.whole(round(one.prefill_tokens)),
+        output_tokens=formats.NOTHING if nobody else formats.whole(round(one.decode_tokens)),
+        kwh=formats.quantity(one.kwh, whole.kwh),
+        share=_part(one.kwh, whole.kwh),
+        per_output_token=_joules(one.joules_per_output_token),
+        costs=tuple((currency, _amount(amount, places)) for currency, amount in one.energy_cost.items()),
+        unpriced=_part(one.unpriced_kwh, one.kwh) if one.unpriced_kwh else "",
+        co2_kg=_kg(one, whole),
+    )
+
+
+def _kg(one: EnergyAmounts, whole: EnergyAmounts) -> str:
+    if one.kwh and one.co2_unknown_kwh == one.kwh:
+        return formats.NOTHING
+    return formats.quantity(one.co2_g / G_PER_KG, whole.co2_g / G_PER_KG)
+
+
+def _kwh(report: EnergyReport, label: str) -> Decimal:
+    return sum((row.amounts.kwh for row in report.rows if row.label == label), Decimal(0))
+
+
+def _per_token(whole: EnergyAmounts, attributed: Decimal) -> Tile:
+    without = float(attributed) * formats.J_PER_KWH / whole.decode_tokens if whole.decode_tokens else None
+    note = f"with idle and unattributed; {_joules(without)} without"
+    return Tile("per-token", "Per output token", _joules(whole.joules_per_output_token), "J", note)
+
+
+def _cost_tiles(whole: EnergyAmounts) -> list[Tile]:
+    note = (
+        f"{_part(whole.unpriced_kwh, whole.kwh)} of the energy has no price"
+        if whole.unpriced_kwh
+        else "all of it priced"
+    )
+    if not whole.energy_cost:
+        return [Tile("cost", "Cost", formats.NOTHING, "", "no price per kWh is set")]
+    return [
+        Tile(f"cost-{currency}", "Cost", _amount(amount, _places(whole)), currency, note)
+        for currency, amount in whole.energy_cost.items()
+    ]
+
+
+def _co2(whole: EnergyAmounts) -> Tile:
+    if whole.co2_unknown_kwh == whole.kwh:
+        return Tile("co2", "CO2", formats.NOTHING, "", "no intensity is set")
+    unknown = whole.co2_unknown_kwh
+    note = f"without {_part(unknown, whole.kwh)} of the energy" if unknown else "at the intensity of its region"
+    return Tile("co2", "CO2", formats.quantity(whole.co2_g / G_PER_KG), "kg", note)
+
+
+def _conservation(health: EnergyHealth) -> Tile:
+    value = _relative(health.worst_error) if health.windows else formats.NOTHING
+    note = f"parts against the counter, worst of {formats.counted(health.windows, 'window')} in 24 h"
+    return Tile("error", "Conservation error", value, "", note, "bad" if health.windows_not_conserved else "")
+
+
+def _relative(error: float) -> str:
+    return "0" if error == 0 else f"{error:.0e}"
+
+
+def _share(part: Decimal, whole: Decimal) -> tuple[str, str]:
+    value, _, unit = _part(part, whole).partition(" ")
+    return value, unit
+
+
+def _part(part: Decimal, whole: Decimal) -> str:
+    """A share of the energy, or a dash where there is none."""
+    return formats.percent(float(part / whole) if whole else None)
+
+
+def _places(whole: EnergyAmounts) -> Decimal:
+    return CENTS if max(whole.energy_cost.values(), default=Decimal(0)) >= FINE_BELOW else FINE
+
+
+def _amount(amount: Decimal, places: Decimal) -> str:
+    return f"{amount.quantize(places, ROUND_HALF_EVEN):,f}"
+
+
+def _joules(value: float | None) -> str:
+    """Three significant digits."""
+    return (
+        formats.NOTHING if value is None else f"{value:,.{2 if value >= 1 else 3}f}" if value >= 0.1 else f"{value:.2g}"
+    )
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return f"{value:.3g}" if error is None else f"{value:.3g} ± {error:.1g}"
