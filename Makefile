@@ -8,7 +8,7 @@ STAMP = $(VENV)/.installed-$(1)-$(shell cat pyproject.toml constraints.txt | cks
 CLIENTS := .venv-clients
 CLIENTS_STAMP = $(CLIENTS)/.installed-$(shell cat tests/clients/*.txt | cksum | cut -d' ' -f1)
 
-.PHONY: demo up test test-clients lint bench chaos fuzz clean
+.PHONY: demo up test test-clients lint bench chaos day fuzz clean
 
 demo: $(call STAMP,run)
 	@exec $(BIN)/python manage.py up --demo --port $(PORT)
@@ -36,6 +36,10 @@ bench: $(call STAMP,dev)
 # A million events while everything is killed; the ledger must be exactly what was acknowledged. ARGS: --seed N --events N --kills N
 chaos: $(call STAMP,dev)
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+# A simulated day through the agents and the whole stack, against what really happened. ARGS: --hours N --seed N --scale F
+day: $(call STAMP,dev)
+	$(BIN)/python -m tests.day $(ARGS)
 
 # Damaged bodies of every protocol for ten minutes. ARGS: --minutes N --seed N
 fuzz: $(call STAMP,dev)

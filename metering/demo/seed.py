@@ -15,8 +15,12 @@ from django.core.management.base import CommandError, OutputWrapper
 from metering import accounts, users
 from metering.demo.provider import CUSTOMERS, EUR_PER_USD, MODELS, Model
 from metering.demo.state import DemoState, Login
+from metering.telemetry.energy import prices
 
 TIER_FACTORS = {"": Decimal(1), "batch": Decimal("0.5"), "priority": Decimal("1.75")}
+# Region, USD a kWh by day and from 22 to 6 h UTC, and grams of CO2 a kWh.
+TARIFFS = (("eu-north-1", "0.070", "0.045", "25"), ("us-east-1", "0.085", "0.060", "380"))
+GPU_HOUR = "1.60"  # USD
 PEOPLE = (
     ("operator", "demo-operator", None, "/operator/"),
     ("finance", "demo-finance", None, "/"),
@@ -51,6 +55,15 @@ def set_prices(quiet: OutputWrapper) -> None:
                     options = {"model": model.name, "kind": kind, "currency": currency, "tier": tier}
                     amount = str((price * factor * tier_factor).normalize())
                     call_command("set_price", per_million=amount, stdout=quiet, stderr=quiet, **options)
+
+
+def set_tariffs() -> None:
+    """What energy, CO2 and GPU time cost the made-up provider: plausible, nobody's. What is set already stays as it is."""
+    for region, day, night, grams in TARIFFS:
+        prices.set_energy_price(region=region, per_kwh=day, currency="USD")
+        prices.set_energy_price(region=region, per_kwh=night, currency="USD", from_hour=22, to_hour=6)
+        prices.set_carbon_intensity(region=region, g_per_kwh=grams)
+    prices.set_gpu_price(product="*", region="*", per_gpu_hour=GPU_HOUR, currency="USD")
 
 
 def _prices(model: Model) -> dict[str, Decimal]:

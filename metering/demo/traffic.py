@@ -1,72 +1,85 @@
-"""The demo's live traffic: what its customers send now, over HTTP like any client, a batch every half second.
+"""The demo's live traffic: a simulated fleet serves its customers, and the agents of its nodes send what they see.
 
-It goes on where history ended, and after an outage with what fell due meanwhile. CPU time is next to nothing: an hour is drawn at
-once, and each half second takes its few rows.
+It begins some hours back, so that there are charts of GPUs at once, catches up with the clock, and goes on with it. What lies further
+back is history (history.py), which has no GPUs.
 """
 
+import math
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from metering.demo.generate import HOUR, hour, hour_start
+from metering import moments
 from metering.demo.state import DemoState
-from metering.replay.sender import Sender, ndjson
+from metering.simulator.agentpath import AgentPath, Destination
+from metering.simulator.fleet import Fleet
+from metering.simulator.provider import demo_plan
 
-EVERY_S = 0.5
-SAVE_EVERY_S = 5
-LONGEST_BACKLOG = timedelta(minutes=15)  # an older gap is left to `demo seed`, which fills it through the spool
-BATCH_EVENTS = 2_000
-
-
-class HourTable:
-    """The events of one hour at a time, sliced by time of use."""
-
-    def __init__(self, anchor: datetime) -> None:
-        self._anchor = anchor
-        self._start: datetime | None = None
-        self._events: pa.Table | None = None
-
-    def between(self, begin: datetime, end: datetime) -> Iterator[dict[str, Any]]:
-        """Events with `begin <= time < end` as the endpoint takes them."""
-        start = hour_start(begin)
-        while start < end:
-            if start != self._start or self._events is None:
-                self._events, self._start = hour(self._anchor, start), start
-            times = self._events["time"]
-            inside = pc.and_(pc.greater_equal(times, _ms(begin)), pc.less(times, _ms(end)))
-            yield from map(_event, self._events.filter(inside).to_pylist())
-            start += HOUR
+BACKLOG = timedelta(hours=3)  # simulated at once; an older gap is left to `demo seed`
+LIVE_EVERY_S = 2  # between two readings, and between two batches of events
+FAST_EVERY_S, FAST_EVENTS_S = 10, 120  # the same in simulated time, while it catches up
+STRETCH_S = 10  # what is simulated between two looks at `stop`
+CLOCK_STEP_S = 0.25
 
 
-def send_until(stop: threading.Event, state: DemoState, sender: Sender) -> None:
-    """Until `stop` is set. Raises SendFailed if the server refuses for good."""
-    events = HourTable(state.anchor)
-    saved_at = datetime.now(UTC)
-    state.covered_until = max(state.covered_until, saved_at - LONGEST_BACKLOG)
+class Ended(Exception):
+    """`stop` is set."""
+
+
+def begin(now: datetime, covered_until: datetime) -> datetime:
+    """Where live traffic begins: a whole minute, where history ended or BACKLOG ago."""
+    return max(covered_until, now - BACKLOG).replace(second=0, microsecond=0)
+
+
+def send_until(stop: threading.Event, state: DemoState, now: datetime, *, url: str, key: str, folder: Path) -> None:
+    """Until `stop` is set. A server that does not answer is waited for: until then everything lies in `folder`.
+
+    Raises NotDelivered if the server refuses what it was sent for good.
+    """
+    start_ms = moments.milliseconds(begin(now, state.covered_until))
+    # Another seed for every start: what is sent twice would count once, and a restarted demo would look asleep.
+    fleet = Fleet(demo_plan(start_ms, seed=start_ms // 60_000, scale=1.0))
+    pace = _Pace(stop)
     try:
-        while not stop.wait(EVERY_S):
-            now = datetime.now(UTC)
-            due = list(events.between(state.covered_until, now))
-            for first in range(0, len(due), BATCH_EVENTS):
-                sender.send(ndjson(due[first : first + BATCH_EVENTS]))
-            state.covered_until = now
-            if now - saved_at >= timedelta(seconds=SAVE_EVERY_S):
-                state.save()
-                saved_at = now
+        with AgentPath(fleet, _destination(url, key, folder, FAST_EVERY_S, FAST_EVENTS_S)) as path:
+            while fleet.time_ms + FAST_EVENTS_S * 1000 < _now_ms():
+                _go_on(path, state, FAST_EVENTS_S, pace)
+        with AgentPath(fleet, _destination(url, key, folder, LIVE_EVERY_S, LIVE_EVERY_S)) as path:
+            while True:
+                _go_on(path, state, STRETCH_S, pace)
+    except Ended:
+        return
     finally:
         state.save()
 
 
-def _event(row: dict[str, Any]) -> dict[str, Any]:
-    event = {name: value for name, value in row.items() if value is not None}
-    event["time"] = row["time"].isoformat(timespec="milliseconds")
-    event["attributes"] = dict(row["attributes"])
-    return event
+def _go_on(path: AgentPath, state: DemoState, seconds: int, pace: Callable[[int], None]) -> None:
+    path.run(path.fleet.time_ms + seconds * 1000, wait_until=pace)
+    path.fleet.truth.minutes.clear()  # nobody holds the demo against it, and it may run for months
+    state.covered_until = moments.from_microseconds(path.fleet.time_ms * 1000)
+    state.save()
 
 
-def _ms(moment: datetime) -> pa.Scalar:
-    return pa.scalar(moment, pa.timestamp("us", "UTC")).cast(pa.timestamp("ms", "UTC"), safe=False)
+def _destination(url: str, key: str, folder: Path, every_s: int, events_every_s: int) -> Destination:
+    return Destination(
+        url=url, key=key, folder=folder, interval_s=every_s, events_every_s=events_every_s, give_up_after_s=math.inf
+    )
+
+
+class _Pace:
+    """Waits for the clock. Raises Ended."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def __call__(self, moment_ms: int) -> None:
+        while (early_s := (moment_ms - _now_ms()) / 1000) > 0 and not self._stop.wait(min(early_s, CLOCK_STEP_S)):
+            pass
+        if self._stop.is_set():
+            raise Ended
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""History and live traffic are the same events, whichever way they come in."""
+"""History is put into the spool whole; live traffic goes on where it ended, through the agents of a simulated fleet."""
 
 import json
 import stat
@@ -6,7 +6,6 @@ import threading
 import time
 import zlib
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ import pyarrow as pa
 import pytest
 
 from metering.clickhouse import client
-from metering.demo import history, state
+from metering.demo import history, state, traffic
 from metering.demo.generate import HOUR, hour, hour_start
-from metering.demo.traffic import HourTable, send_until
 from metering.ingest import local
 from metering.ingest.drain import drain
-from metering.replay.sender import Sender
 from tests.metering.replay.answers import answering
 
 BEGIN = datetime(2026, 11, 20, 9, 20, tzinfo=UTC)
@@ -74,46 +71,39 @@ def test_a_stretch_without_events_is_covered_all_the_same(anchor: datetime) -> N
     assert covered[-1] == BEGIN + timedelta(microseconds=1)
 
 
-def test_live_traffic_sends_what_history_would_have_held(anchor: datetime) -> None:
-    (_, table), *_ = history.slices(anchor, BEGIN, BEGIN + timedelta(minutes=5))
+def test_live_traffic_begins_where_history_ended_and_never_more_than_three_hours_back() -> None:
+    now = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
 
-    live = list(HourTable(anchor).between(BEGIN, BEGIN + timedelta(minutes=5)))
-
-    assert [event["id"] for event in live] == table["id"].to_pylist()
-    assert sum(event["output_tokens"] for event in live) == sum(table["output_tokens"].to_pylist())
-    assert live[0]["attributes"]["demo"] == "true"
-    assert all(value is not None for event in live for value in event.values())
+    assert traffic.begin(now, now - timedelta(minutes=10, seconds=15)) == datetime(2026, 11, 20, 11, 50, tzinfo=UTC)
+    assert traffic.begin(now, now - timedelta(days=3)) == datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
-def test_slices_of_live_traffic_meet_without_gap_or_overlap(anchor: datetime) -> None:
-    moments = [BEGIN + timedelta(seconds=0.7 * number) for number in range(2 * 3600)]  # across a full hour
-    whole = [event["id"] for event in HourTable(anchor).between(moments[0], moments[-1])]
-
-    table = HourTable(anchor)
-    pieces = [event["id"] for begin, end in pairwise(moments) for event in table.between(begin, end)]
-
-    assert pieces == whole
-
-
-def test_traffic_goes_on_where_history_ended_and_remembers_how_far_it_came(tmp_path: Path) -> None:
+def test_traffic_catches_up_from_where_history_ended_and_remembers_how_far_it_came(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     demo = state.begin(tmp_path, now)
     demo.covered_until = now - timedelta(minutes=10)
     stop = threading.Event()
-    with answering() as server, Sender(server.url, "k", retry_for_s=5, tell=print) as sender:
-        thread = threading.Thread(target=send_until, args=(stop, demo, sender))
+    with answering() as server:
+        words = {"url": server.url, "key": "tw_k", "folder": tmp_path / "agents"}
+        thread = threading.Thread(target=traffic.send_until, args=(stop, demo, now), kwargs=words)
         thread.start()
-        give_up_at = time.monotonic() + 20
-        while not server.bodies and time.monotonic() < give_up_at:
+        give_up_at = time.monotonic() + 60
+        while demo.covered_until < now - timedelta(minutes=1) and time.monotonic() < give_up_at:
             time.sleep(0.05)
         stop.set()
         thread.join()
-
-    times = [datetime.fromisoformat(event["time"]) for body in server.bodies for event in body]
-    assert now - timedelta(minutes=10) - timedelta(milliseconds=1) <= min(times) < now - timedelta(minutes=8)
     remembered = state.load(tmp_path)
+
+    lines = [line for body in server.bodies for line in body]
+    samples = [line for line in lines if "kind" in line]
+    events = [line for line in lines if "model" in line and "kind" not in line]
+    ended = [datetime.fromisoformat(event["time"]) for event in events]
+    assert now - timedelta(minutes=11) <= min(ended) < now - timedelta(minutes=8)
+    assert {sample["kind"] for sample in samples} == {"gpu", "engine"}
+    assert all(sample["simulated"] for sample in samples)
+    assert all(event["attributes"]["simulated"] == "true" for event in events)
     assert remembered is not None
-    assert remembered.covered_until > max(times)
+    assert remembered.covered_until > max(ended)
 
 
 def test_the_state_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A small HTTP server on loopback that gives the answers of a list, and keeps what it was sent."""
 
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ def answering(*script: tuple[int, dict[str, str], Any]) -> Iterator[Answers]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers["Content-Encoding"] == "gzip":
+                body = gzip.decompress(body)
             events = [json.loads(line) for line in body.splitlines()]
             answers.bodies.append(events)
             accepted = (202, {}, {"batch": "b", "accepted": len(events), "rejected": []})
