@@ -4,7 +4,9 @@ Anything but 200 is a problem document: exporters look at the status and at Retr
 """
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 
+import orjson
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -15,7 +17,8 @@ from metering.ingest.checking import Reject
 from metering.ingest.decoders.common import Undecodable
 from metering.ingest.decoders.otlp_common import answer, speaks_json
 from metering.ingest.decoders.otlp_traces import for_traces
-from metering.ingest.pipeline import PIPELINE, Exchange, answering_problems, decode_and_check
+from metering.ingest.pipeline import PIPELINE, Exchange, View, answering_problems, decode_and_check
+from metering.problems import problem
 
 MOST_NAMED = 5  # rejects in an answer's message; all of them are in quarantine
 Step = Callable[[Exchange], None]
@@ -33,7 +36,21 @@ def decode_perhaps_nothing(exchange: Exchange) -> None:
 TRACES: tuple[Step, ...] = tuple(decode_perhaps_nothing if step is decode_and_check else step for step in PIPELINE)
 
 
+def never_429(view: View) -> View:
+    """503 in its place: OpenTelemetry's Python exporter sends again after 408 and 5xx alone, and gives its spans up on a 429."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest) -> HttpResponse:
+        response = view(request)
+        if response.status_code != 429:
+            return response
+        return problem(503, orjson.loads(response.content)["detail"], headers={"Retry-After": response["Retry-After"]})
+
+    return wrapped
+
+
 @csrf_exempt
+@never_429
 @answering_problems
 def traces(request: HttpRequest) -> HttpResponse:
     """200 once every valid event is on disk; `rejected_spans` tells how many others are in quarantine."""
@@ -49,6 +66,7 @@ def traces(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
+@never_429
 @answering_problems
 def metrics(request: HttpRequest) -> HttpResponse:
     """200 once every valid data point is on disk; `rejected_data_points` tells how many others are in quarantine."""

@@ -285,11 +285,13 @@ def test_a_body_over_the_limit_is_413(exporter: Exporter, settings: Settings) ->
     assert exporter.post(gzip.compress(body), PROTOBUF, **headers).status_code == 413
 
 
-def test_a_full_spool_is_429_with_retry_after(exporter: Exporter, settings: Settings) -> None:
+def test_a_full_spool_is_503_with_retry_after_for_exporters_give_up_on_a_429(
+    exporter: Exporter, settings: Settings
+) -> None:
     exporter.outcome(vllm_request(llm_request()))
     settings.SPOOL_MAX_BYTES = 1
     answer = exporter.send(vllm_request(llm_request()))
-    assert answer.status_code == 429
+    assert answer.status_code == answer.json()["status"] == 503
     assert int(answer["Retry-After"]) > 0
 
 
