@@ -71,10 +71,10 @@ class Agent:
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set, and some seconds longer to send what is there."""
         readers = [Reader(source, self._take, self._clock) for source in self._sources.all]
-        self._start(readers, stop)
+        threads = self._start(readers, stop)
         while not stop.wait(REPORT_EVERY_S):
             logger.info("%s", self.report())
-        self._close()
+        self._close(threads)
 
     def report(self) -> str:
         """What was done, in a line."""
@@ -98,7 +98,7 @@ class Agent:
         )
         return Listener(receiver.host, receiver.port, taking)
 
-    def _start(self, readers: Sequence[Reader], stop: threading.Event) -> None:
+    def _start(self, readers: Sequence[Reader], stop: threading.Event) -> list[threading.Thread]:
         self._telemetry.start(self._server_clock)
         for relay in self._relays:
             relay.start(self._server_clock)
@@ -107,20 +107,25 @@ class Agent:
             logger.info("listening on %s", self._listener.address)
         # Agents that were started together do not read, and hence send, together.
         wait_s = random.uniform(0, self._config.interval_s)  # noqa: S311 - not a secret
+        threads: list[threading.Thread] = []
         for reader in readers:
             given = (stop, self._config.interval_s, wait_s)
-            threading.Thread(target=reader.run, args=given, name=reader.source.label, daemon=True).start()
+            threads.append(threading.Thread(target=reader.run, args=given, name=reader.source.label, daemon=True))
+            threads[-1].start()
             if reader.source is self._sources.gpus:
                 reader.has_read.wait(wait_s + FIRST_GPUS_S)
                 wait_s = 0.0
+        return threads
 
     def _take(self, samples: Sequence[Sample]) -> None:
         self._telemetry.take(self._gpus.complete(samples))
 
-    def _close(self) -> None:
+    def _close(self, threads: Sequence[threading.Thread]) -> None:
         if self._listener is not None:
             self._listener.close()
         until = time.monotonic() + CLOSING_S
+        for thread in threads:  # one that waits for an engine is left behind
+            thread.join(max(0.0, until - CLOSING_S / 2 - time.monotonic()))
         self._telemetry.close(max(0.0, until - time.monotonic()))
         for relay in self._relays:
             relay.close(max(0.0, until - time.monotonic()))

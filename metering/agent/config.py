@@ -22,7 +22,7 @@ from metering.agent.tables import ConfigError, Table
 GPU_CHOICES = ("auto", "nvml", "dcgm", "nvidia_smi", "triton", "none")  # as gpu/choice.py has them
 STAMPS = ("tenant", "model", "project", "tier")  # what may be said of requests whose spans do not say it themselves
 TIERS = ("standard", "batch", "priority", "flex")
-LONGEST_NAME = 128
+LONGEST_NAME = 128  # of texts in the server's fields
 MIB = 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")  # an engine's name stands in a URL
 _ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]+):(?P<port>\d{1,5})")
@@ -201,7 +201,7 @@ def _engine(table: Table) -> Engine:
 
 def _names_gpu(value: Any) -> bool:
     if isinstance(value, str):
-        return value.startswith(("GPU-", "MIG-")) or value.isdigit()
+        return value.startswith("GPU-") or value.isdigit()
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -236,7 +236,7 @@ def _receiver(table: Table) -> ReceiverConfig:
         host=address["host"].strip("[]"),
         port=int(address["port"]),
         token=token,
-        max_body_bytes=table.whole("max_body_bytes", default.max_body_bytes, least=1024, most=32 * MIB),
+        max_body_bytes=table.whole("max_body_bytes", default.max_body_bytes, least=1024, most=31 * MIB),
         max_bytes=table.whole("max_bytes", default.max_bytes, least=MIB, most=2**50),
         set_aside_max_bytes=table.whole("set_aside_max_bytes", default.set_aside_max_bytes, least=MIB, most=2**50),
         catch_up_mib_per_s=table.number("catch_up_mib_per_s", default.catch_up_mib_per_s, least=0.01, most=10_000),

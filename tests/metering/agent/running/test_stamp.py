@@ -85,6 +85,14 @@ def test_an_engine_that_is_not_known_is_stamped_with_the_node_alone(encoding: st
     assert "tenant" not in event
 
 
+@pytest.mark.parametrize("gpus", ["GPU-a,GPU-b", "GPU-a, GPU-b", ["GPU-a", "GPU-b"]])
+def test_a_resource_may_say_engine_and_gpus_without_an_agent(gpus: Any) -> None:
+    """As OTEL_RESOURCE_ATTRIBUTES has them, where every value is text, or as a list."""
+    request = vllm_request(llm_request(), **{"tallywatt.engine": "llama-0", "tallywatt.gpus": gpus})
+    (event,) = events(request.SerializeToString())
+    assert (event["engine"], event["gpus"]) == ("llama-0", ["GPU-a", "GPU-b"])
+
+
 def test_protobuf_is_spliced_and_not_changed_otherwise() -> None:
     request = vllm_request(llm_request(), **{"host.name": "h"})
     request.resource_spans.add(schema_url="https://example.com/no-resource")
