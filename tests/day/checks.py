@@ -7,7 +7,7 @@ import numpy as np
 
 from metering import moments
 from metering.clickhouse import client
-from metering.simulator.truth import ABORTED_CELL, SERVED_CELL, tenant_joules
+from metering.simulator.truth import ABORTED_CELL, SERVED_CELL, TruthMinute, tenant_joules
 from metering.telemetry.reconciliation.report import leakage_report
 from tests.day import scripted
 from tests.day.run import Day, Report
@@ -66,7 +66,7 @@ def counters(day: Day, report: Report) -> None:
         (SELECT gpu, max(energy_j) - min(energy_j) AS rise FROM gpu_samples WHERE {sampled} GROUP BY gpu)
         """,
     )[0]
-    truth = sum(float(each.counter_j.sum() + each.unclaimed_j.sum()) for each in day.fleet.truth.minutes)
+    truth = sum(float(each.counter_j.sum() + each.unclaimed_j.sum()) for each in _minutes(day))
     report.counts["windows against counters as sent, relative"] = f"{told / sent - 1:.2e}"
     report.counts["windows against the simulator's joules, relative"] = f"{told / truth - 1:.2e}"
     _expect(report, abs(told / sent - 1) <= CONSERVED_TO, "the windows do not come to the counters that were sent")
@@ -75,7 +75,7 @@ def counters(day: Day, report: Report) -> None:
 def tenants(day: Day, report: Report) -> None:
     """Joules of each tenant against the truth."""
     found = dict(_rows(day, "SELECT tenant, sum(energy_j) FROM energy_attributed FINAL WHERE {within} GROUP BY tenant"))
-    truth = tenant_joules(day.fleet.plan, day.fleet.truth.minutes)
+    truth = tenant_joules(day.fleet.plan, _minutes(day))
     errors = {tenant: found.get(tenant, 0.0) / joules - 1 for tenant, joules in truth.items() if joules}
     for tenant, error in sorted(errors.items()):
         report.counts[f"tenant {tenant}: against the truth"] = f"{error:+.2%} of {truth[tenant] / 3.6e6:.2f} kWh"
@@ -158,9 +158,15 @@ def saturation(day: Day, report: Report) -> None:
     _expect(report, not loud, f"{len(loud)} minutes were not quiet, such as {loud[:3]}")
 
 
+def _minutes(day: Day) -> list[TruthMinute]:
+    """The day's: the simulation goes on a little after it."""
+    end = moments.milliseconds(day.end)
+    return [each for each in day.fleet.truth.minutes if each.start_ms < end]
+
+
 def _leaked_output(day: Day, from_ms: int) -> list[float]:
     """By engine: output tokens of requests without an event over all of them."""
-    produced = sum(each.output_tokens for each in day.fleet.truth.minutes if each.start_ms >= from_ms)
+    produced = sum(each.output_tokens for each in _minutes(day) if each.start_ms >= from_ms)
     by_kind = np.asarray(produced).sum(axis=(1, 2))
     return [leaked / max(served + leaked, 1.0) for served, leaked in by_kind[:, [SERVED_CELL, ABORTED_CELL]].tolist()]
 
