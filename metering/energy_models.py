@@ -14,8 +14,10 @@ NOT_NEGATIVE = MinValueValidator(Decimal(0))
 
 
 class EnergyCoefficients(models.Model):
-    """Joules per token of a model on a kind of GPU, as one fit found them. `accepted`: windows from `effective_from` on use it.
+    """What tokens of a model cost on a kind of GPU, as one fit found it. `accepted`: windows from `effective_from` on use it.
 
+    `prefill_j`: of a prompt token, the baseline included, and `prefill_context_j` more for each token that stands before it. `decode_j`:
+    of an output token beyond the time that its step takes, and `decode_w` what each GPU draws in that time, above idle.
     Errors are standard errors. A fit that is not accepted is kept with its reason: it tells why the one before stays in use.
     """
 
@@ -23,9 +25,13 @@ class EnergyCoefficients(models.Model):
     product = models.CharField(max_length=200)  # the GPU's name
     simulated = models.BooleanField()
     prefill_j = models.FloatField()
+    prefill_context_j = models.FloatField()
     decode_j = models.FloatField()
+    decode_w = models.FloatField()
     prefill_error_j = models.FloatField(null=True)
+    prefill_context_error_j = models.FloatField(null=True)
     decode_error_j = models.FloatField(null=True)
+    decode_error_w = models.FloatField(null=True)
     r_squared = models.FloatField(null=True)
     windows = models.PositiveIntegerField()
     data_from = models.DateTimeField()

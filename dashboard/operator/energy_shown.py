@@ -37,14 +37,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Joules per token as fitted, with standard errors; or as assumed."""
+    """What tokens cost as fitted, with standard errors; or as assumed. `context`: of a prompt token, for 1,000 tokens before it."""
 
     model: str
     product: str
     simulated: bool
     assumed: bool
     prefill: str
+    context: str
     decode: str
+    decode_w: str
     r_squared: str
     windows: str
     data: str
@@ -116,7 +118,9 @@ def coefficients(found: Sequence[CoefficientsInfo]) -> list[Coefficients]:
             simulated=one.simulated,
             assumed=one.assumed,
             prefill=_with_error(one.prefill_j, one.prefill_error_j),
+            context=_with_error(one.prefill_context_j, one.prefill_context_error_j, times=1000),
             decode=_with_error(one.decode_j, one.decode_error_j),
+            decode_w=formats.NOTHING if one.decode_w is None else _with_error(one.decode_w, one.decode_error_w),
             r_squared=formats.NOTHING if one.r_squared is None else f"{one.r_squared:.3f}",
             windows=formats.whole(one.windows) if one.windows else formats.NOTHING,
             data=f"{one.data_from:%Y-%m-%d} to {one.data_until:%Y-%m-%d}"
@@ -219,5 +223,5 @@ def _joules(value: float | None) -> str:
     )
 
 
-def _with_error(value: float, error: float | None) -> str:
-    return f"{value:.3g}" if error is None else f"{value:.3g} ± {error:.1g}"
+def _with_error(value: float, error: float | None, *, times: int = 1) -> str:
+    return f"{value * times:.3g}" if error is None else f"{value * times:.3g} ± {error * times:.1g}"

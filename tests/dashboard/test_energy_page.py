@@ -192,8 +192,12 @@ def test_coefficients_come_with_their_errors_and_assumed_ones_are_flagged() -> N
         product="H100",
         simulated=False,
         prefill_j=0.3123,
+        prefill_context_j=2.934e-06,
         decode_j=2.414,
+        decode_w=265.61,
         prefill_error_j=0.0041,
+        prefill_context_error_j=8.1e-08,
+        decode_error_w=1.23,
         decode_error_j=0.031,
         r_squared=0.98734,
         windows=9804,
@@ -203,10 +207,22 @@ def test_coefficients_come_with_their_errors_and_assumed_ones_are_flagged() -> N
         assumed=False,
         latest_refused="R^2 0.3 is too low",
     )
-    unknown = dict.fromkeys(("prefill_error_j", "decode_error_j", "r_squared", "data_from", "data_until"))
+    unknown = dict.fromkeys(
+        (
+            "prefill_error_j",
+            "prefill_context_error_j",
+            "decode_error_j",
+            "decode_w",
+            "decode_error_w",
+            "r_squared",
+            "data_from",
+            "data_until",
+        )
+    )
     assumed = CoefficientsInfo(**(vars(fitted) | unknown | {"assumed": True, "windows": 0, "latest_refused": ""}))
     one, other = shown.coefficients([fitted, assumed])
     assert (one.prefill, one.decode, one.r_squared, one.windows) == ("0.312 ± 0.004", "2.41 ± 0.03", "0.987", "9,804")
+    assert (one.context, one.decode_w) == ("0.00293 ± 8e-05", "266 ± 1")
     assert (one.assumed, one.refused) == (False, "R^2 0.3 is too low")
     assert (other.prefill, other.assumed, other.r_squared, other.windows) == ("0.312", True, "–", "–")  # noqa: RUF001
 

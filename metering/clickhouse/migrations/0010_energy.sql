@@ -38,7 +38,9 @@ CREATE TABLE IF NOT EXISTS energy_windows
     engine_gap_s Float64 CODEC(ZSTD), -- of the minute, for which counters and events could not be compared
     -- Tokens by when they were computed (a request's are spread over its time), those of no event included: what coefficients are fitted to.
     work_prefill_tokens Float64 CODEC(ZSTD),
+    work_prefill_context Float64 CODEC(ZSTD), -- prompt tokens x the mean context of each
     work_decode_tokens Float64 CODEC(ZSTD),
+    prefill_s Float64 CODEC(ZSTD), -- in which some prompt was computed
     busy_s Float64 CODEC(ZSTD), -- mean over the group's GPUs
     idle_s Float64 CODEC(ZSTD),
     gap_s Float64 CODEC(ZSTD),

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 @dataclass(frozen=True)
 class FitWindows:
     """The windows in `[from_s, until_s)` of engines that had their GPUs to themselves: model, product, simulated, computed prompt tokens,
-    output tokens, busy joules, busy GPU-seconds, idle power of one GPU, whether it was measured.
+    these times their context, output tokens, GPU-seconds in which some prompt was computed, busy joules, busy GPU-seconds, idle power of
+    one GPU, whether it was measured.
 
     Windows with gaps or with an engine that restarted are left out, and so are those that were hardly busy: their energy is mostly the
     edges of segments.
@@ -20,7 +21,8 @@ class FitWindows:
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
         text = """
-            SELECT model, product, simulated, work_prefill_tokens, work_decode_tokens,
+            SELECT model, product, simulated, work_prefill_tokens, work_prefill_context, work_decode_tokens,
+                prefill_s * length(gpus) AS prefill_gpu_s,
                 attributed_j + unattributed_no_event_j + unattributed_aborted_j AS busy_j,
                 attributed_gpu_s + no_event_gpu_s + aborted_gpu_s AS busy_gpu_s, idle_power_w, idle_power_measured
             FROM energy_windows FINAL

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from metering.clickhouse.queries.energy import DAY_MS, Around
 
-WINDOW_MS = 60_000
 IN_TIME = (
     "time >= fromUnixTimestamp64Milli(%(from_ms)s, 'UTC')"
     " AND time < fromUnixTimestamp64Milli(%(until_ms)s + %(longest_ms)s, 'UTC')"
@@ -66,63 +65,21 @@ class RequestsByNode:
 
 @dataclass(frozen=True)
 class RequestTimes:
-    """One row for each engine: node, engine, then arrays with one item for each request: begin, first token and end in seconds from the
-    span's start, computed and cached prompt tokens, output tokens."""
+    """One row for each engine, tenant, model and tier: node and these, then arrays with one item for each request: begin, first token and
+    end in seconds from the span's start, computed and cached prompt tokens, output tokens."""
 
     name: ClassVar[str] = "energy_request_times"
     around: Around
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
         text = f"""
-            SELECT node, engine, groupArray(begin_ms / 1000), groupArray(first_ms / 1000), groupArray(end_ms / 1000),
+            SELECT node, engine, tenant, model, tier,
+                groupArray(begin_ms / 1000), groupArray(first_ms / 1000), groupArray(end_ms / 1000),
                 groupArray(prefill), groupArray(cached), groupArray(output)
-            FROM ({MOMENTS}) GROUP BY node, engine ORDER BY node, engine
+            FROM ({MOMENTS})
+            GROUP BY node, engine, tenant, model, tier ORDER BY node, engine, tenant, model, tier
         """
         return text, _parameters(self.around)
-
-
-@dataclass(frozen=True)
-class WorkCells:
-    """One row for each engine: node, engine, then arrays with one item for each window, tenant, model and tier: window, tenant, model,
-    tier, computed prompt tokens and output tokens that fall into it, request-seconds, and requests that ended in it."""
-
-    name: ClassVar[str] = "energy_work_cells"
-    around: Around
-
-    def sql(self) -> tuple[str, Mapping[str, Any]]:
-        keys = "node, engine, k, tenant, model, tier"
-        text = f"""
-            SELECT node, engine, groupArray(k), groupArray(tenant), groupArray(model), groupArray(tier),
-                groupArray(prefill_tokens), groupArray(decode_tokens), groupArray(running_s), groupArray(ended)
-            FROM
-            (
-                SELECT {keys}, sum(prefill * {_part("begin_ms", "first_ms")}) AS prefill_tokens,
-                    sum(output * {_part("first_ms", "end_ms")}) AS decode_tokens,
-                    sum({_overlap("begin_ms", "end_ms")}) / 1000 AS running_s,
-                    countIf(intDiv(end_ms, {WINDOW_MS}) = k) AS ended
-                FROM
-                (
-                    SELECT *, arrayJoin(range(
-                        greatest(0, intDiv(begin_ms, {WINDOW_MS})), least(%(windows)s, intDiv(end_ms, {WINDOW_MS}) + 1)
-                    )) AS k
-                    FROM ({MOMENTS}) WHERE end_ms >= 0 AND begin_ms < %(windows)s * {WINDOW_MS}
-                )
-                GROUP BY {keys} ORDER BY {keys}
-            )
-            GROUP BY node, engine ORDER BY node, engine
-        """
-        windows = (self.around.end_ms - self.around.start_ms) // WINDOW_MS
-        return text, _parameters(self.around) | {"windows": windows}
-
-
-def _overlap(start: str, end: str) -> str:
-    """Milliseconds of an interval that lie in window k."""
-    return f"greatest(0, least({end}, (k + 1) * {WINDOW_MS}) - greatest({start}, k * {WINDOW_MS}))"
-
-
-def _part(start: str, end: str) -> str:
-    """The share of an interval that lies in window k; a moment lies in its window whole."""
-    return f"if({end} > {start}, {_overlap(start, end)} / ({end} - {start}), intDiv({end}, {WINDOW_MS}) = k AND {end} >= 0)"
 
 
 def _parameters(around: Around) -> dict[str, Any]:

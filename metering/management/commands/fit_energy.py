@@ -11,11 +11,25 @@ from metering.models import EnergyCoefficients
 from metering.telemetry.energy.refitting import refit
 from metering.telemetry.energy.rewriting import RewriteRefused, rewrite
 
-COLUMNS = ("model", "product", "prefill_j", "+-", "decode_j", "+-", "r2", "windows", "")
+COLUMNS = (
+    "model",
+    "product",
+    "prefill_j",
+    "+-",
+    "prefill_context_j",
+    "+-",
+    "decode_j",
+    "+-",
+    "decode_w",
+    "+-",
+    "r2",
+    "windows",
+    "",
+)
 
 
 class Command(StackCommand):
-    help = "Fit joules per token of every model and kind of GPU to its windows; one line for each, tab-separated. It is done hourly anyway."
+    help = "Fit what tokens cost, by model and kind of GPU, to its windows; one line for each, tab-separated. It is done hourly anyway."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -58,8 +72,12 @@ def _line(row: EnergyCoefficients) -> tuple[str, ...]:
         row.product,
         f"{row.prefill_j:.4g}",
         _number(row.prefill_error_j),
+        f"{row.prefill_context_j:.4g}",
+        _number(row.prefill_context_error_j),
         f"{row.decode_j:.4g}",
         _number(row.decode_error_j),
+        f"{row.decode_w:.4g}",
+        _number(row.decode_error_w),
         _number(row.r_squared),
         str(row.windows),
         "used" if row.accepted else f"not used: {row.reason}",

@@ -6,7 +6,6 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Texts = NDArray[np.object_]
 
 WINDOW_S = 60.0
 

@@ -1,10 +1,6 @@
 """Whose the energy of a group is, window by window: each term by its own formula, and then the check that they come to the counter.
 
-    counter = gap + idle + tenants' + no event + aborted + no engine
-
-The busy energy, its baseline included, is divided by work: `prefill_j` x computed prompt tokens + `decode_j` x output tokens, for what
-events tell and for what the engine counted beyond them. Where nobody had any, by the time that requests were in the engine; where there
-were none either, no event accounts for it.
+counter = gap + idle + tenants' + no event + aborted + no engine
 """
 
 from dataclasses import dataclass, fields
@@ -15,37 +11,6 @@ from metering.telemetry.energy.arrays import Bools, Floats, ratio
 from metering.telemetry.energy.timing import GroupTime, Split
 
 TOLERANCE = 1e-6  # relative: a window that misses its counter by more is reported
-LEAST = 1e-9  # joules and seconds: less than a token or a millisecond, and not enough to divide by
-
-
-@dataclass(frozen=True)
-class Work:
-    """Of the engines of one group, by engine (rows) and window (columns), in the order of the group's engines.
-
-    `events_*`: placed by their own intervals; `running_s`: request-seconds. `missing_*`: what the engine counted beyond its events.
-    `aborted`: the engine aborted requests in that window. `prefill_j`, `decode_j`: joules per token.
-    """
-
-    events_prefill: Floats
-    events_decode: Floats
-    running_s: Floats
-    missing_prefill: Floats
-    missing_decode: Floats
-    aborted: Bools
-    prefill_j: Floats
-    decode_j: Floats
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Of what is busy, by engine and window: of one joule of work told by events, of one request-second, and of what no event tells.
-
-    share of a request = work x `per_work` + seconds x `per_running_s`; with `untold` they come to 1 in every window.
-    """
-
-    per_work: Floats
-    per_running_s: Floats
-    untold: Floats
 
 
 @dataclass(frozen=True)
@@ -69,43 +34,35 @@ class Terms:
     conservation_error: Floats  # of the window, the same for all engines of the group: relative to the counter
 
 
-def shares(work: Work) -> Shares:
-    """What one joule of work, one request-second and the rest come to, so that every window is divided whole."""
-    told = work.events_prefill * work.prefill_j + work.events_decode * work.decode_j
-    untold = work.missing_prefill * work.prefill_j + work.missing_decode * work.decode_j
-    whole, running = (told + untold).sum(axis=0), work.running_s.sum(axis=0)
-    engines = max(len(told), 1)
-    by_work = whole > LEAST
-    by_time = ~by_work & (running > LEAST)
-    by_nothing = ~(by_work | by_time)
-    return Shares(
-        per_work=np.broadcast_to(ratio(np.ones_like(whole), whole, LEAST), told.shape),
-        per_running_s=np.broadcast_to(np.where(by_time, ratio(np.ones_like(running), running, LEAST), 0.0), told.shape),
-        untold=np.where(by_nothing, 1 / engines, ratio(untold, whole, LEAST)),
-    )
+@dataclass(frozen=True)
+class Parts:
+    """Of what is busy, by engine and window: joules and GPU-seconds."""
+
+    joules: Floats
+    seconds: Floats
 
 
-def terms(time: GroupTime, split: Split, found: Shares, aborted: Bools, told: tuple[Floats, Floats]) -> Terms:
-    """The terms of a group with engines. `told`: joules and GPU-seconds of the tenants, added up from their rows.
+def terms(time: GroupTime, split: Split, told: Parts, untold: Parts, aborted: Bools) -> Terms:
+    """The terms of a group with engines. `told`: the tenants' rows, added up; `untold`: what no event tells of.
 
-    What no engine can be named for (idle time and gaps) falls to the engines of the group in equal parts.
+    `aborted`: the engine aborted requests in that window, which is then the cause of what no event tells of. What no engine can be
+    named for (idle time and gaps) falls to the engines of the group in equal parts.
     """
     one = np.full((len(aborted), 1), 1 / len(aborted))
-    streams, others = np.where(aborted, found.untold, 0.0), np.where(aborted, 0.0, found.untold)
     nothing = np.zeros(aborted.shape)
     return _checked(
         time.counter_j,
         gap_j=time.gap_j * one,
         idle_j=split.idle_j * one,
-        attributed_j=told[0],
-        no_event_j=split.busy_j * others,
-        aborted_j=split.busy_j * streams,
+        attributed_j=told.joules,
+        no_event_j=np.where(aborted, 0.0, untold.joules),
+        aborted_j=np.where(aborted, untold.joules, 0.0),
         no_engine_j=nothing,
         gap_s=time.gap_s * one,
         idle_s=time.idle_s * one,
-        attributed_s=told[1],
-        no_event_s=time.busy_s * others,
-        aborted_s=time.busy_s * streams,
+        attributed_s=told.seconds,
+        no_event_s=np.where(aborted, 0.0, untold.seconds),
+        aborted_s=np.where(aborted, untold.seconds, 0.0),
         no_engine_s=nothing,
     )
 

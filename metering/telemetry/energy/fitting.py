@@ -1,110 +1,169 @@
-"""Joules per token by regression: busy energy above idle, window by window, on computed prompt tokens and output tokens.
+"""What tokens cost, by regression: energy above idle of busy windows, on computed prompt tokens, these times the context before them,
+output tokens, and the time in which no prompt was computed.
 
-Least squares through the origin with coefficients that are not negative: with two unknowns the solution is the free one, or one of the
-two with the other at zero (the Karush-Kuhn-Tucker conditions of Lawson and Hanson, Solving Least Squares Problems, 1974, chapter 23).
-Windows with something else in them (a model that loads, another process on the GPU) are outliers: they are weighed down as Huber does
-(Robust Estimation of a Location Parameter, 1964), with the usual 1.345 for 95 % efficiency and the median absolute deviation.
+A decode step draws about the same whatever its batch: that time stands for the steps, and output tokens for what each adds to one. A
+prompt token's coefficient is all that it costs above idle; idle power for as long as its prefill takes, by least squares of that time's
+idle energy on prompt tokens, is added to it, because what is divided has its baseline in it.
+
+Least squares with coefficients that are not negative: the best of the free solutions with some of them at zero that is not negative
+(the Karush-Kuhn-Tucker conditions of Lawson and Hanson, Solving Least Squares Problems, 1974, chapter 23). Windows with something else
+in them (a model that loads, another process on the GPU) are outliers: they are weighed down as Huber does (Robust Estimation of a
+Location Parameter, 1964), with the usual 1.345 for 95 % efficiency and the median absolute deviation.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
-from metering.telemetry.energy.arrays import Floats
+from metering.telemetry.energy.arrays import Bools, Floats, Ints
 
 HUBER = 1.345
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 MOST_ROUNDS = 50
 CONVERGED = 1e-9
 LEAST_WINDOWS = 30
-LARGEST_RELATIVE_ERROR = 0.5  # of a coefficient; above it the data does not tell prompt from output
+LARGEST_RELATIVE_ERROR = 0.5  # of what a prompt token costs; above it the data does not tell prompt from output
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
 class Observations:
-    """By window: tokens of each kind, and joules above idle."""
+    """By window: prompt tokens, these times their context, output tokens, busy GPU-seconds in which no prompt was computed, joules above
+    idle, and joules that idling would have taken while prompts were computed."""
 
     prefill: Floats
+    prefill_context: Floats
     decode: Floats
+    decoding_s: Floats
     joules: Floats
+    prompting_idle_j: Floats
 
     def __len__(self) -> int:
         return len(self.joules)
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A coefficient and its standard error; None for one that is held at zero, or that the data leaves open."""
+
+    value: float = 0.0
+    error: float | None = None
+
+
+@dataclass(frozen=True)
 class Fit:
-    """`*_error_j`: standard errors; None for a coefficient that is held at zero. `r_squared` is about the mean; None if nothing varies.
+    """`prefill_j` has idle power in it; `decode_w` is of one GPU above idle. `r_squared` is about the mean; None if nothing varies.
 
     `reason`: why it should not be used; empty if it should.
     """
 
-    prefill_j: float
-    decode_j: float
-    prefill_error_j: float | None
-    decode_error_j: float | None
+    prefill_j: Fitted
+    prefill_context_j: Fitted
+    decode_j: Fitted
+    decode_w: Fitted
     r_squared: float | None
     windows: int
     reason: str
 
 
 def fit(seen: Observations) -> Fit:
-    tokens = np.column_stack((seen.prefill, seen.decode))
+    """Without the context where the data does not tell it from the tokens themselves."""
     if len(seen) < LEAST_WINDOWS:
-        return Fit(0.0, 0.0, None, None, None, len(seen), f"{len(seen)} windows; {LEAST_WINDOWS} are needed")
-    found, weights = _robust(tokens, seen.joules)
-    residual = seen.joules - tokens @ found
-    errors = _errors(tokens, residual, weights, found > 0)
-    prefill, decode = (float(value) for value in found)
-    return Fit(prefill, decode, *errors, _r_squared(seen.joules, residual, weights), len(seen), _refused(found, errors))
+        nothing = (Fitted(),) * 4
+        return Fit(*nothing, None, len(seen), f"{len(seen)} windows; {LEAST_WINDOWS} are needed")
+    found = _fit(seen, seen.prefill_context)
+    if not found.reason:
+        return found
+    plain = _fit(seen, np.zeros(len(seen)))
+    return found if plain.reason else plain
 
 
-def not_negative(tokens: Floats, joules: Floats) -> Floats:
-    """The coefficients (prefill, decode) of the least sum of squares among those that are not negative."""
-    candidates = [np.zeros(2), _alone(tokens, joules, 0), _alone(tokens, joules, 1)]
-    free, *_ = np.linalg.lstsq(tokens, joules, rcond=None)
-    if (free >= 0).all():
-        candidates.append(np.asarray(free, dtype=np.float64))
-    return min(candidates, key=lambda one: float(np.sum((joules - tokens @ one) ** 2)))
+def _fit(seen: Observations, context: Floats) -> Fit:
+    columns = np.column_stack((seen.prefill, context, seen.decode, seen.decoding_s))
+    values, weights = _robust(columns, seen.joules)
+    residual = seen.joules - columns @ values
+    errors = _errors(columns, residual, weights, values > 0)
+    prompt, per_context, output, decoding = (
+        Fitted(float(value), error) for value, error in zip(values, errors, strict=True)
+    )
+    prefill = _with_idle(prompt, seen)
+    return Fit(
+        prefill,
+        per_context,
+        output,
+        decoding,
+        _r_squared(seen.joules, residual, weights),
+        len(seen),
+        _refused(prompt, prefill),
+    )
 
 
-def _alone(tokens: Floats, joules: Floats, kind: int) -> Floats:
-    found = np.zeros(2)
-    squares = float(tokens[:, kind] @ tokens[:, kind])
-    if squares > 0:
-        found[kind] = max(float(tokens[:, kind] @ joules) / squares, 0.0)
-    return found
+def not_negative(columns: Floats, joules: Floats) -> Floats:
+    """The coefficients of the least sum of squares among those that are not negative."""
+    size = np.maximum(np.sqrt((columns**2).mean(axis=0)), TINY)  # columns of one size, so that rank means something
+    scaled = columns / size
+    best = min(_candidates(scaled, joules), key=lambda one: float(np.sum((joules - scaled @ one) ** 2)))
+    return np.asarray(best / size, dtype=np.float64)
 
 
-def _robust(tokens: Floats, joules: Floats) -> tuple[Floats, Floats]:
+def _candidates(columns: Floats, joules: Floats) -> Iterator[Floats]:
+    count = columns.shape[1]
+    yield np.zeros(count)
+    for size in range(1, count + 1):
+        for chosen in combinations(range(count), size):
+            if not columns[:, chosen].any(axis=0).all():
+                continue
+            solved, *_ = np.linalg.lstsq(columns[:, chosen], joules, rcond=None)
+            if (solved >= 0).all():
+                found = np.zeros(count)
+                found[list(chosen)] = solved
+                yield found
+
+
+def _robust(columns: Floats, joules: Floats) -> tuple[Floats, Floats]:
     """The coefficients and the weight of each window."""
     weights = np.ones(len(joules))
-    found = not_negative(tokens, joules)
+    found = not_negative(columns, joules)
     for _ in range(MOST_ROUNDS):
-        residual = np.abs(joules - tokens @ found)
-        scale = MAD_TO_SIGMA * float(np.median(residual))
-        limit = HUBER * scale
-        weights = np.where(residual > limit, limit / np.maximum(residual, 1e-300), 1.0) if scale > 0 else weights
+        residual = np.abs(joules - columns @ found)
+        limit = HUBER * MAD_TO_SIGMA * float(np.median(residual))
+        if limit > 0:
+            weights = np.where(residual > limit, limit / np.maximum(residual, TINY), 1.0)
         root = np.sqrt(weights)
-        before, found = found, not_negative(tokens * root[:, None], joules * root)
-        if np.abs(found - before).max() <= CONVERGED * max(float(np.abs(before).max()), 1e-300):
+        before, found = found, not_negative(columns * root[:, None], joules * root)
+        if (np.abs(found - before) <= CONVERGED * np.maximum(np.abs(before), TINY)).all():
             break
     return found, weights
 
 
-def _errors(
-    tokens: Floats, residual: Floats, weights: Floats, free: np.ndarray[tuple[int], np.dtype[np.bool_]]
-) -> tuple[float | None, float | None]:
+def _errors(columns: Floats, residual: Floats, weights: Floats, free: Bools) -> list[float | None]:
     """Standard errors of the coefficients that are free: sqrt of the diagonal of s2 (X'WX)^-1."""
-    chosen = tokens[:, free]
-    errors: list[float | None] = [None, None]
+    errors: list[float | None] = [None] * columns.shape[1]
+    places: Ints = np.flatnonzero(free)
+    if not len(places):
+        return errors
+    size = np.maximum(np.sqrt((columns[:, places] ** 2).mean(axis=0)), TINY)
+    chosen = columns[:, places] / size
     normal = chosen.T @ (chosen * weights[:, None])
-    if not free.any() or np.linalg.matrix_rank(normal) < free.sum():
-        return None, None
-    variance = float(weights @ residual**2) / max(len(residual) - int(free.sum()), 1)
-    for place, value in zip(np.flatnonzero(free), np.diag(np.linalg.inv(normal)), strict=True):
+    if np.linalg.matrix_rank(normal) < len(places):
+        return errors
+    variance = float(weights @ residual**2) / max(len(residual) - len(places), 1)
+    for place, value in zip(places, np.diag(np.linalg.inv(normal)) / size**2, strict=True):
         errors[int(place)] = float(np.sqrt(max(variance * value, 0.0)))
-    return errors[0], errors[1]
+    return errors
+
+
+def _with_idle(prompt: Fitted, seen: Observations) -> Fitted:
+    """What a prompt token costs with what idling takes meanwhile; the errors of both are taken to be independent."""
+    squares = float(seen.prefill @ seen.prefill)
+    if prompt.error is None or squares <= 0:
+        return prompt
+    idle = float(seen.prefill @ seen.prompting_idle_j) / squares
+    residual = seen.prompting_idle_j - idle * seen.prefill
+    error = np.sqrt(float(residual @ residual) / max(len(seen) - 1, 1) / squares)
+    return Fitted(prompt.value + idle, float(np.hypot(prompt.error, error)))
 
 
 def _r_squared(joules: Floats, residual: Floats, weights: Floats) -> float | None:
@@ -113,10 +172,9 @@ def _r_squared(joules: Floats, residual: Floats, weights: Floats) -> float | Non
     return 1 - float(weights @ residual**2) / total if total > 0 else None
 
 
-def _refused(found: Floats, errors: tuple[float | None, float | None]) -> str:
-    for name, value, error in zip(("prompt", "output"), found, errors, strict=True):
-        if value <= 0:
-            return f"{name} tokens came out at no energy: the windows do not tell prompt from output"
-        if error is None or error > LARGEST_RELATIVE_ERROR * value:
-            return f"the error of {name} tokens is more than {LARGEST_RELATIVE_ERROR:.0%} of their energy"
+def _refused(above_idle: Fitted, prefill: Fitted) -> str:
+    if above_idle.value <= 0:
+        return "prompt tokens came out at no energy: the windows do not tell prompt from output"
+    if prefill.error is None or prefill.error > LARGEST_RELATIVE_ERROR * prefill.value:
+        return f"the error of prompt tokens is more than {LARGEST_RELATIVE_ERROR:.0%} of their energy"
     return ""

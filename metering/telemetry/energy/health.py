@@ -11,7 +11,12 @@ from metering.clickhouse import client
 from metering.clickhouse.queries.energy_report import EnergyState, LatestWindow
 from metering.models import EnergyCoefficients
 from metering.telemetry.energy.attribution import TOLERANCE
-from metering.telemetry.energy.coefficients import ASSUMED_DECODE_J, ASSUMED_ID, ASSUMED_PREFILL_J
+from metering.telemetry.energy.coefficients import (
+    ASSUMED_DECODE_J,
+    ASSUMED_ID,
+    ASSUMED_PREFILL_CONTEXT_J,
+    ASSUMED_PREFILL_J,
+)
 
 WATCHED = timedelta(hours=24)
 TIMEOUT_S = 10.0
@@ -20,8 +25,11 @@ PARTS = ("attributed", "idle", "gap", "no_event", "aborted", "no_engine")
 
 @dataclass(frozen=True)
 class CoefficientsInfo:
-    """Joules per token with their standard errors. `assumed`: there is no fit that could be used, so none of it is measured.
+    """What tokens cost, with standard errors. `assumed`: there is no fit that could be used, so none of it is measured.
 
+    `prefill_j`: joules of a prompt token, the baseline included, and `prefill_context_j` more for each token that stands before it.
+    `decode_j`: the least of an output token; what output costs is measured in every window. `decode_w`: what a GPU draws while it decodes,
+    above idle; None if assumed.
     `latest_refused`: why a fit that is newer than this one is not used; '' if there is none.
     """
 
@@ -30,11 +38,15 @@ class CoefficientsInfo:
     product: str
     simulated: bool
     prefill_j: float
+    prefill_context_j: float
     decode_j: float
     assumed: bool
     latest_refused: str
+    decode_w: float | None = None
     prefill_error_j: float | None = None
+    prefill_context_error_j: float | None = None
     decode_error_j: float | None = None
+    decode_error_w: float | None = None
     r_squared: float | None = None
     windows: int = 0
     data_from: datetime | None = None
@@ -100,6 +112,7 @@ def _in_use(used: EnergyCoefficients | None, latest: EnergyCoefficients) -> Coef
             product=latest.product,
             simulated=latest.simulated,
             prefill_j=ASSUMED_PREFILL_J,
+            prefill_context_j=ASSUMED_PREFILL_CONTEXT_J,
             decode_j=ASSUMED_DECODE_J,
             assumed=True,
             latest_refused=refused,
@@ -110,11 +123,15 @@ def _in_use(used: EnergyCoefficients | None, latest: EnergyCoefficients) -> Coef
         product=used.product,
         simulated=used.simulated,
         prefill_j=used.prefill_j,
+        prefill_context_j=used.prefill_context_j,
         decode_j=used.decode_j,
         assumed=False,
         latest_refused=refused,
+        decode_w=used.decode_w,
         prefill_error_j=used.prefill_error_j,
+        prefill_context_error_j=used.prefill_context_error_j,
         decode_error_j=used.decode_error_j,
+        decode_error_w=used.decode_error_w,
         r_squared=used.r_squared,
         windows=used.windows,
         data_from=used.data_from,

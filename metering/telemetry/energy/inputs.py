@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from metering.telemetry.energy.arrays import Floats, Ints, Texts
 from metering.telemetry.energy.coefficients import Book
 from metering.telemetry.energy.counters import EngineReadings
 from metering.telemetry.energy.requests import NONE, Requests
@@ -45,31 +44,25 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class Cells:
-    """The work that events tell of, one row per engine (its place in Block.engines), window, tenant, model and tier.
+class Label:
+    """Whose a request is, and what of."""
 
-    Tokens are those placed in the window: a request that crosses its edges has a share in each window. `requests`: those that ended in it.
-    """
-
-    engine: Ints
-    window: Ints
-    tenant: Texts
-    model: Texts
-    tier: Texts
-    prefill: Floats
-    decode: Floats
-    running_s: Floats
-    requests: Ints
+    tenant: str
+    model: str
+    tier: str
 
 
 @dataclass(frozen=True)
 class Block:
-    """`look`: within how many windows a surplus may be made good; engines are read for twice as many on either side of the span."""
+    """`look`: within how many windows a surplus may be made good; engines are read for twice as many on either side of the span.
+
+    `labels`: what the labels of requests number.
+    """
 
     start_s: int  # epoch seconds
     windows: int
     look: int
     gpus: tuple[Gpu, ...]
     engines: tuple[Engine, ...]
-    cells: Cells
+    labels: tuple[Label, ...]
     book: Book = field(default_factory=Book)

@@ -18,12 +18,12 @@ from metering.clickhouse.queries.energy import (
     NodesSeen,
     RestedHours,
 )
-from metering.clickhouse.queries.energy_requests import RequestsByNode, RequestTimes, WorkCells
+from metering.clickhouse.queries.energy_requests import RequestsByNode, RequestTimes
 from metering.energy_models import EnergyCoefficients
 from metering.telemetry.energy import counters
-from metering.telemetry.energy.arrays import floats
+from metering.telemetry.energy.arrays import Floats, floats
 from metering.telemetry.energy.coefficients import Book, Coefficients
-from metering.telemetry.energy.inputs import Block, Cells, Claim, Engine, Gpu
+from metering.telemetry.energy.inputs import Block, Claim, Engine, Gpu, Label
 from metering.telemetry.energy.requests import NONE, Requests
 from metering.telemetry.energy.rest import HOURS_BACK, RestingHour
 from metering.telemetry.energy.segments import ALWAYS_GAP_S, Readings, segments
@@ -58,15 +58,14 @@ def shares_of_nodes(span: Span, look: int) -> list[tuple[str, ...]]:
 
 def block(span: Span, look: int, nodes: tuple[str, ...]) -> Block:
     """`look`: within how many minutes a surplus may be made good. Raises ClickHouseUnavailable or ClickHouseRefused."""
-    engines = _engines(span, look, nodes)
-    places = {(engine.node, engine.engine): place for place, engine in enumerate(engines)}
+    requests, labels = _requests(_rows(RequestTimes(_widely(span, look, nodes))))
     return Block(
         start_s=moments.seconds(span.start),
         windows=span.minutes,
         look=look,
         gpus=tuple(_gpus(span, nodes)),
-        engines=engines,
-        cells=_cells(_rows(WorkCells(_widely(span, look, nodes))), engines, places),
+        engines=_engines(span, look, nodes, requests),
+        labels=labels,
         book=book(span),
     )
 
@@ -90,6 +89,7 @@ def _coefficients(row: EnergyCoefficients) -> Coefficients:
         product=row.product,
         simulated=row.simulated,
         prefill_j=row.prefill_j,
+        prefill_context_j=row.prefill_context_j,
         decode_j=row.decode_j,
         from_s=moments.seconds(row.effective_from),
     )
@@ -129,13 +129,10 @@ def _readings(near: tuple[Any, ...] | None, far: tuple[Any, ...] | None) -> Read
     return Readings(*(floats(column) for column in columns))
 
 
-def _engines(span: Span, look: int, nodes: tuple[str, ...]) -> tuple[Engine, ...]:
+def _engines(span: Span, look: int, nodes: tuple[str, ...], requests: Mapping[Series, Requests]) -> tuple[Engine, ...]:
     widely = _widely(span, look, nodes)
     claims = _claims(_rows(EngineClaims(_around(span, CLAIM_HOLDS, timedelta(), nodes))), span.minutes)
     readings = {(row[0], row[1]): _engine_readings(row[2:]) for row in _rows(EngineReadings(widely))}
-    requests = {
-        (row[0], row[1]): Requests(*(floats(column) for column in row[2:])) for row in _rows(RequestTimes(widely))
-    }
     rested = _rested(span, nodes)
     silent = _engine_readings(([],) * 7)
     return tuple(
@@ -175,31 +172,21 @@ def _rested(span: Span, nodes: tuple[str, ...]) -> Mapping[Series, list[RestingH
     return found
 
 
-def _cells(rows: Iterable[tuple[Any, ...]], engines: tuple[Engine, ...], places: Mapping[Series, int]) -> Cells:
-    """Those of engines that are known in the window: work on any other cannot be placed."""
-    columns: list[list[Any]] = [[] for _ in range(9)]
-    for node, engine, *values in rows:
-        place = places.get((node, engine))
-        if place is not None:
-            columns[0].extend([place] * len(values[0]))
-            for column, items in zip(columns[1:], values, strict=True):
-                column.extend(items)
-    at, window, ended = (np.array(columns[n], dtype=np.int64) for n in (0, 1, 8))
-    known = np.array([[claim is not None for claim in engine.claims] for engine in engines], dtype=np.bool_)
-    kept = known[at, window] if len(engines) else np.zeros(0, dtype=np.bool_)
-    tenant, model, tier = (np.array(column, dtype=np.object_)[kept] for column in columns[2:5])
-    prefill, decode, running_s = (floats(column)[kept] for column in columns[5:8])
-    return Cells(
-        engine=at[kept],
-        window=window[kept],
-        tenant=tenant,
-        model=model,
-        tier=tier,
-        prefill=prefill,
-        decode=decode,
-        running_s=running_s,
-        requests=ended[kept],
-    )
+def _requests(rows: Iterable[tuple[Any, ...]]) -> tuple[dict[Series, Requests], tuple[Label, ...]]:
+    """By engine, from rows by engine, tenant, model and tier; and what their labels number."""
+    columns: defaultdict[Series, list[list[Floats]]] = defaultdict(lambda: [[] for _ in range(7)])
+    labels: dict[Label, int] = {}
+    for node, engine, tenant, model, tier, *arrays in rows:
+        number = labels.setdefault(Label(tenant, model, tier), len(labels))
+        *held, numbers = columns[node, engine]
+        for column, values in zip(held, arrays, strict=True):
+            column.append(floats(values))
+        numbers.append(np.full(len(arrays[0]), float(number)))
+    found = {}
+    for key, parts in columns.items():
+        begin, first, end, prefill, cached, output, number_of = (np.concatenate(column) for column in parts)
+        found[key] = Requests(begin, first, end, prefill, cached, output, number_of.astype(np.int64))
+    return found, tuple(labels)
 
 
 def _rows(query: client.Query) -> list[tuple[Any, ...]]:

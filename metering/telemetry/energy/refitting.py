@@ -1,7 +1,6 @@
 """Fitting coefficients for every model and kind of GPU from the windows of the last days, and keeping each fit."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -11,7 +10,7 @@ from metering import moments
 from metering.clickhouse import client
 from metering.clickhouse.queries.energy_fits import FitWindows
 from metering.models import EnergyCoefficients
-from metering.telemetry.energy.arrays import floats
+from metering.telemetry.energy.arrays import Floats
 from metering.telemetry.energy.fitting import Fit, Observations, fit
 from metering.telemetry.settled import energy_settled
 
@@ -19,6 +18,9 @@ DAYS = timedelta(days=7)
 TIMEOUT_S = 120.0
 MOST_WINDOWS = 2_000_000
 Key = tuple[str, str, bool]  # model, product, simulated
+IDLE_W, MEASURED = 6, 7  # of the columns that are numbers
+# An H100 SXM at rest (nvidia-smi of an "NVIDIA H100 80GB HBM3" in the test data of utkuozdemir/nvidia_gpu_exporter: 69.85 W at 41 C).
+ASSUMED_IDLE_W = 70.0
 
 
 def refit(
@@ -47,10 +49,14 @@ def refit(
 
 def _values(found: Fit) -> dict[str, float | int | str | bool | None]:
     return {
-        "prefill_j": found.prefill_j,
-        "decode_j": found.decode_j,
-        "prefill_error_j": found.prefill_error_j,
-        "decode_error_j": found.decode_error_j,
+        "prefill_j": found.prefill_j.value,
+        "prefill_context_j": found.prefill_context_j.value,
+        "decode_j": found.decode_j.value,
+        "decode_w": found.decode_w.value,
+        "prefill_error_j": found.prefill_j.error,
+        "prefill_context_error_j": found.prefill_context_j.error,
+        "decode_error_j": found.decode_j.error,
+        "decode_error_w": found.decode_w.error,
         "r_squared": found.r_squared,
         "windows": found.windows,
         "accepted": not found.reason,
@@ -61,7 +67,7 @@ def _values(found: Fit) -> dict[str, float | int | str | bool | None]:
 def _observations(start: datetime, end: datetime) -> dict[Key, Observations]:
     """Busy energy less what the same GPU-seconds would have burned idle.
 
-    GPUs that never rested have no idle power of their own: that of the others of their kind is taken, and without any they are left out.
+    GPUs that never rested have no idle power of their own: that of the others of their kind is taken.
     """
     query = FitWindows(moments.seconds(start), moments.seconds(end))
     rows: defaultdict[Key, list[tuple[float, ...]]] = defaultdict(list)
@@ -69,24 +75,34 @@ def _observations(start: datetime, end: datetime) -> dict[Key, Observations]:
         rows[model, product, bool(simulated)].append(tuple(values))
     found = {}
     for key, windows in rows.items():
-        prefill, decode, busy_j, busy_s, idle_w, measured = np.array(windows, dtype=np.float64).T
-        usual = _idle_power(rows, key)
-        power = np.where(measured > 0, idle_w, usual)
-        known = ~np.isnan(power)
-        above = np.maximum(busy_j - power * busy_s, 0.0)
-        found[key] = Observations(floats(prefill[known]), floats(decode[known]), floats(above[known]))
+        columns = np.array(windows, dtype=np.float64).T
+        found[key] = _observed(columns, np.where(columns[MEASURED] > 0, columns[IDLE_W], _idle_power(rows, key)))
     return found
 
 
+def _observed(columns: Floats, idle_w: Floats) -> Observations:
+    prefill, prefill_context, decode, prompting_s, busy_j, busy_s, *_ = columns
+    prompting_s = np.minimum(prompting_s, busy_s)
+    return Observations(
+        prefill=prefill,
+        prefill_context=prefill_context,
+        decode=decode,
+        decoding_s=busy_s - prompting_s,
+        joules=np.maximum(busy_j - idle_w * busy_s, 0.0),
+        prompting_idle_j=idle_w * prompting_s,
+    )
+
+
 def _idle_power(rows: dict[Key, list[tuple[float, ...]]], key: Key) -> float:
-    """The mean of what GPUs of that kind measured; NaN if none did."""
+    """The mean of what GPUs of that kind measured. If none did, what is assumed, or the lowest power of any if that is less."""
     _, product, simulated = key
-    measured: Iterable[float] = (
-        window[4]
+    kind = [
+        window
         for (_, other, made_up), windows in rows.items()
         if (other, made_up) == (product, simulated)
         for window in windows
-        if window[5]
-    )
-    values = list(measured)
-    return float(np.mean(values)) if values else float("nan")
+    ]
+    measured = [window[IDLE_W] for window in kind if window[MEASURED]]
+    if measured:
+        return float(np.mean(measured))
+    return min(ASSUMED_IDLE_W, *(window[IDLE_W] for window in kind))

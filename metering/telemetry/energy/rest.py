@@ -28,6 +28,9 @@ class IdlePower:
     power_w: Floats
     measured: Bools
 
+    def within(self, windows: slice) -> "IdlePower":
+        return IdlePower(self.power_w[windows], self.measured[windows])
+
 
 def idle_power(
     before: Sequence[RestingHour], at_rest_j: Floats, at_rest_s: Floats, lowest_w: Floats, starts_s: Ints

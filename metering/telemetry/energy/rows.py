@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from metering.telemetry.energy.arrays import Floats
+from metering.telemetry.energy.arrays import Floats, Ints
 from metering.telemetry.energy.attribution import Terms
 from metering.telemetry.energy.blocks import Attributed, Energy, starts
 from metering.telemetry.energy.inputs import Claim
 from metering.telemetry.energy.parts import Part, Seen
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
+OWN = ("tenant", "model", "tier")
 LABELS = ("node", "engine", "region", "cluster", "model", "product")
 # Columns of energy_windows and the terms that they are.
 TERMS = {
@@ -49,6 +50,8 @@ DIVIDED = (
     "missing_decode_tokens",
     "work_prefill_tokens",
     "work_decode_tokens",
+    "work_prefill_context",
+    "prefill_s",
     "idle_power_w",
 )
 GROUP = {"at_rest_j": "at_rest_j", "at_rest_gpu_s": "at_rest_s", "lowest_power_w": "lowest_w"}
@@ -89,21 +92,23 @@ def window_rows(found: Attributed, version: int) -> pa.Table:
 
 def attributed_rows(found: Attributed, version: int) -> pa.Table:
     """One row for each cell."""
-    cells, block = found.block.cells, found.block
-    places = _Places(found)
-    texts = {"tenant": cells.tenant, "model": cells.model, "tier": cells.tier}
+    cells, block = found.cells, found.block
     columns: dict[str, Any] = {
         "window_start": starts(block)[cells.window],
-        **{name: pa.array(values, pa.string()).dictionary_encode() for name, values in texts.items()},
-        **places.columns(),
+        **{name: _texts([getattr(label, name) for label in block.labels], cells.label) for name in OWN},
+        **_Places(found).columns(),
         "requests": cells.requests,
         "prefill_tokens": cells.prefill,
         "decode_tokens": cells.decode,
-        "energy_j": found.told.energy_j,
-        "gpu_s": found.told.gpu_s,
+        "energy_j": cells.energy_j,
+        "gpu_s": cells.gpu_s,
         "version": np.full(len(cells.window), version),
     }
     return pa.table([_cast(columns[field.name], field.type) for field in ATTRIBUTED], schema=ATTRIBUTED)
+
+
+def _texts(values: list[str], at: Ints) -> pa.Array:
+    return pa.array(values, pa.string()).take(pa.array(at)).dictionary_encode()
 
 
 class _Places:
@@ -112,7 +117,7 @@ class _Places:
     NAMES = ("node", "engine", "region", "product")
 
     def __init__(self, found: Attributed) -> None:
-        self.cells, block = found.block.cells, found.block
+        self.cells, block = found.cells, found.block
         shape = (len(block.engines), block.windows)
         self._texts = {name: np.full(shape, "", dtype=np.object_) for name in self.NAMES}
         self._simulated = np.zeros(shape, dtype=np.bool_)
@@ -158,17 +163,19 @@ def _of_engine(found: Attributed, energy: Energy, row: int) -> dict[str, Any]:
     assert divided is not None  # noqa: S101 - for the type checker: a part with engines was divided
     seen: Seen = found.seen[part.engines[row]]
     compared = seen.compared.within(part.windows)
-    work = divided.work
+    worker, shared = divided.workers[row], divided.shared[row]
     return {
         **{name: getattr(compared, of) for name, of in COMPARED.items()},
         "engine_restarts": compared.restarts,
-        "missing_prefill_tokens": work.missing_prefill[row],
-        "missing_decode_tokens": work.missing_decode[row],
-        "work_prefill_tokens": work.events_prefill[row] + work.missing_prefill[row],
-        "work_decode_tokens": work.events_decode[row] + work.missing_decode[row],
+        "missing_prefill_tokens": worker.missing_prefill,
+        "missing_decode_tokens": worker.missing_decode,
+        "work_prefill_tokens": shared.work.prefill,
+        "work_prefill_context": shared.work.prefill_context,
+        "work_decode_tokens": shared.work.decode,
+        "prefill_s": shared.work.prefill_s,
         "idle_power_w": divided.idle.power_w,
         "idle_power_measured": divided.idle.measured,
-        "coefficients_id": divided.applied[row].id,
+        "coefficients_id": worker.applied.id,
     }
 
 

@@ -1,6 +1,6 @@
 """Blocks made by hand: GPUs, engines and requests as plain numbers, and the rows that come out. Times are seconds from the first window.
 
-Requests are placed here one by one and minute by minute, apart from how the SQL does it, so that the two can be compared.
+Requests are placed and pay here one by one, minute by minute and second by second, so that what the code does at once can be compared.
 """
 
 import math
@@ -14,12 +14,13 @@ import numpy as np
 from metering.telemetry.energy.blocks import Attributed, attribute
 from metering.telemetry.energy.coefficients import Book
 from metering.telemetry.energy.counters import EngineReadings
-from metering.telemetry.energy.inputs import Block, Cells, Claim, Engine, Gpu
+from metering.telemetry.energy.inputs import Block, Claim, Engine, Gpu, Label
 from metering.telemetry.energy.requests import Requests
 from metering.telemetry.energy.rest import RestingHour
 from metering.telemetry.energy.rows import attributed_rows, window_rows
 from metering.telemetry.energy.segments import Readings, segments
 
+TENANTS = ("a", "b", "c")
 START_S = 1_790_000_040  # on a whole minute
 NAN = math.nan
 Reading = tuple[float, float, float]  # second, joules, watts
@@ -37,7 +38,6 @@ class Request:
     cached: float = 0.0
     tenant: str = "a"
     engine: str = "e0"
-    works: bool = True
 
 
 def ran(begin: float, end: float, prefill_s: float = 1.0, **given: Any) -> Request:
@@ -86,7 +86,8 @@ def engine(
     columns = (np.array([sample.get(name, 0.0) for sample in samples], dtype=np.float64) for name in names)
     own = [request for request in requests if request.engine == name]
     fields = ("begin", "first", "end", "prefill", "cached", "output")
-    times = Requests(*(np.array([getattr(r, field) for r in own], dtype=np.float64) for field in fields))
+    label = np.array([TENANTS.index(request.tenant) for request in own], dtype=np.int64)
+    times = Requests(*(np.array([getattr(r, field) for r in own], dtype=np.float64) for field in fields), label)
     claim = Claim(tuple(gpus), model, "eu", "c1", False)
     return Engine(node, name, (claim,) * windows, EngineReadings(*columns), times, rested)
 
@@ -115,35 +116,32 @@ def counting(
     ]
 
 
-def placed(requests: Sequence[Request], engines: Sequence[Engine], windows: int) -> Cells:
-    """The cells of these requests, one request and one window at a time."""
-    places = {one.engine: place for place, one in enumerate(engines)}
-    held: defaultdict[tuple[int, int, str], list[float]] = defaultdict(lambda: [0.0] * 4)
+def placed(requests: Sequence[Request], windows: int) -> list[dict[str, Any]]:
+    """By engine, window and tenant: what falls into it, one request and one window at a time."""
+    held: defaultdict[tuple[str, int, str], list[float]] = defaultdict(lambda: [0.0] * 3)
     for request in requests:
         for window in range(windows):
             low, high = 60.0 * window, 60.0 * (window + 1)
             parts = (
                 request.prefill * _part(request.begin, request.first, low, high),
                 request.output * _part(request.first, request.end, low, high),
-                max(0.0, min(request.end, high) - max(request.begin, low)) * request.works,
                 float(low <= request.end < high),
             )
-            if any(parts) and request.engine in places:
-                cell = held[places[request.engine], window, request.tenant]
+            if any(parts) or (request.begin < high and request.end >= low):
+                cell = held[request.engine, window, request.tenant]
                 for position, part in enumerate(parts):
                     cell[position] += part
-    keys, values = list(held), np.array(list(held.values()), dtype=np.float64).reshape(len(held), 4)
-    return Cells(
-        engine=np.array([key[0] for key in keys], dtype=np.int64),
-        window=np.array([key[1] for key in keys], dtype=np.int64),
-        tenant=np.array([key[2] for key in keys], dtype=np.object_),
-        model=np.array(["m"] * len(keys), dtype=np.object_),
-        tier=np.array(["standard"] * len(keys), dtype=np.object_),
-        prefill=values[:, 0],
-        decode=values[:, 1],
-        running_s=values[:, 2],
-        requests=values[:, 3].astype(np.int64),
-    )
+    return [
+        {
+            "engine": engine,
+            "window": window,
+            "tenant": tenant,
+            "prefill": cell[0],
+            "decode": cell[1],
+            "requests": cell[2],
+        }
+        for (engine, window, tenant), cell in sorted(held.items())
+    ]
 
 
 def _part(start: float, end: float, low: float, high: float) -> float:
@@ -155,14 +153,13 @@ def _part(start: float, end: float, low: float, high: float) -> float:
 def block(
     gpus: Sequence[Gpu],
     engines: Sequence[Engine],
-    requests: Sequence[Request] = (),
     *,
     windows: int,
     look: int = 4,
     book: Book | None = None,
 ) -> Block:
-    cells = placed(requests, engines, windows)
-    return Block(START_S, windows, look, tuple(gpus), tuple(engines), cells, book or Book())
+    labels = tuple(Label(tenant, "m", "standard") for tenant in TENANTS)
+    return Block(START_S, windows, look, tuple(gpus), tuple(engines), labels, book or Book())
 
 
 @dataclass(frozen=True)

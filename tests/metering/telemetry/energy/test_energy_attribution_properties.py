@@ -41,7 +41,6 @@ def requests(draw: st.DrawFn) -> list[Request]:
                 cached=draw(AMOUNTS),
                 tenant=draw(st.sampled_from("abc")),
                 engine=draw(st.sampled_from(["e0", "e1"])),
-                works=draw(st.booleans()),
             )
         )
     return found
@@ -70,7 +69,7 @@ def rows_of(scene: dict[str, object], order: slice = slice(None)) -> Rows:
     told = scene["requests"][order]
     engines = [engine(f"e{n}", scene["claims"][n], scene["counters"][n], told, windows=WINDOWS) for n in (0, 1)]
     found = [gpu(f"g{n}", one[order] or [(0.0, math.nan, math.nan)]) for n, one in enumerate(scene["gpus"])]
-    return computed(block(found, engines, told, windows=WINDOWS, look=2))
+    return computed(block(found, engines, windows=WINDOWS, look=2))
 
 
 @settings(max_examples=80, deadline=None)

@@ -21,7 +21,7 @@ def busy_of(samples: list[tuple[float, float]], *requests: tuple[float, float]) 
     at, running = (floats(column) for column in zip(*samples, strict=True))
     begin, end = floats([one[0] for one in requests]), floats([one[1] for one in requests])
     nothing = np.zeros(len(at))
-    told = Requests(begin, begin, end, begin, begin, begin)
+    told = Requests(begin, begin, end, begin, begin, begin, np.zeros(len(begin), np.int64))
     return pairs(busy(EngineReadings(at, running, *(nothing,) * 5), told))
 
 

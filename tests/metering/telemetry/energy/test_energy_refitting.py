@@ -16,7 +16,7 @@ from metering.moments import seconds
 from metering.telemetry import processing
 from metering.telemetry.energy import health, writing
 from metering.telemetry.energy.coefficients import ASSUMED_DECODE_J
-from metering.telemetry.energy.refitting import refit
+from metering.telemetry.energy.refitting import ASSUMED_IDLE_W, refit
 from tests.metering.telemetry.energy.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("clickhouse", "db")
@@ -109,7 +109,8 @@ def test_gpus_that_never_rest_are_taken_to_idle_like_others_of_their_kind(start:
     client.statement("test_truncate", "TRUNCATE TABLE energy_windows")
     insert_windows(start, engine="never", idle_power_measured=False, idle_power_w=350.0)
     (row,) = refit(start=start, end=start + HOUR)
-    assert (row.accepted, row.windows) == (False, 0)
+    assert (row.accepted, row.windows) == (True, 60)
+    assert row.decode_w == pytest.approx(100 - ASSUMED_IDLE_W)  # what they burn at rest and was not taken off
 
 
 def test_a_fit_that_is_not_used_is_kept_with_its_reason_and_shown(start: datetime) -> None:
@@ -140,13 +141,20 @@ def test_windows_use_the_fit_that_held_at_their_time(tenant_key: str) -> None:
     span = {"data_from": scene.at(-9000), "data_until": scene.at(0)}
     for prefill, effective, accepted in ((1.0, -600, True), (7.0, -300, False), (9.0, 60, True)):
         EnergyCoefficients.objects.create(
-            **usual, **span, prefill_j=prefill, decode_j=10.0, effective_from=scene.at(effective), accepted=accepted
+            **usual,
+            **span,
+            prefill_j=prefill,
+            prefill_context_j=0.0,
+            decode_j=10.0,
+            decode_w=100.0,
+            effective_from=scene.at(effective),
+            accepted=accepted,
         )
     rows = scene.windows(2)
     first, second = EnergyCoefficients.objects.filter(accepted=True).order_by("effective_from")
     assert [row["coefficients_id"] for row in rows] == [first.pk, second.pk]
     found = {row["tier"]: row["energy_j"] for row in scene.attributed()}
-    assert found["p"] == pytest.approx(found["o"])
+    assert found == {"p": pytest.approx(1000), "o": pytest.approx(11_000)}
 
 
 def test_the_command_prints_a_line_for_each_fit(start: datetime, capsys: pytest.CaptureFixture[str]) -> None:
