@@ -18,7 +18,7 @@ from bench.report import TARGETS, Figure, figure, percentile
 from bench.stack import ROOT
 
 SECONDS = 60
-HALF_SECONDS = 30
+HALF_SECONDS = 60
 CONNECTIONS = 4
 # Arrow is what a fleet's collectors send, a few times a second each; the others come from single gateways.
 EVENTS_PER_REQUEST = {"arrow": 20_000, "ndjson": 5_000, "cloudevents": 5_000}
