@@ -9,43 +9,63 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-# An invoice as a row of the finance API and of every CSV.
-INVOICE_COLUMNS = (
-    "number",
-    "tenant",
-    "period_start",
-    "period_end",
-    "currency",
-    "subtotal",
-    "tax",
-    "total",
-    "status",
-    "as_of",
+from billing.credit_contracts import (
+    CREDIT_COLUMNS,
+    CREDIT_ENTRY_COLUMNS,
+    CreditBalance,
+    CreditEntryInfo,
+    CreditGrantInfo,
+    CreditOutlook,
+    TopUpInfo,
 )
+from billing.invoice_contracts import (
+    CREDIT_NOTE_COLUMNS,
+    INVOICE_COLUMNS,
+    CreditNoteInfo,
+    DraftInfo,
+    Forecast,
+    InvoiceDetail,
+    InvoiceEventInfo,
+    InvoiceLineInfo,
+    InvoiceSummary,
+    InvoiceTaxInfo,
+    PaymentInfo,
+    UsageTotals,
+)
+
+# What is defined in other modules and named here.
+__all__ = [
+    "CREDIT_COLUMNS",
+    "CREDIT_ENTRY_COLUMNS",
+    "CREDIT_NOTE_COLUMNS",
+    "INVOICE_COLUMNS",
+    "CreditBalance",
+    "CreditEntryInfo",
+    "CreditGrantInfo",
+    "CreditNoteInfo",
+    "CreditOutlook",
+    "DraftInfo",
+    "Forecast",
+    "InvoiceDetail",
+    "InvoiceEventInfo",
+    "InvoiceLineInfo",
+    "InvoiceSummary",
+    "InvoiceTaxInfo",
+    "PaymentInfo",
+    "TopUpInfo",
+    "UsageTotals",
+]
 
 
 @dataclass(frozen=True)
 class Period:
-    """`[start, end)`, on UTC midnights."""
+    """`[start, end)`, between midnights of the contract's time zone; without a contract UTC's."""
 
     start: datetime
     end: datetime
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
-
-
-@dataclass(frozen=True)
-class UsageTotals:
-    """Sums over a period. Tokens as metered: cached and cache_write within input, reasoning within output."""
-
-    requests: int = 0
-    requests_not_billed: int = 0
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,66 +123,6 @@ class CostToDate:
     as_of: datetime
     by_model: tuple[ModelCost, ...]
     unpriced: tuple[UnpricedUsage, ...]
-
-
-@dataclass(frozen=True)
-class InvoiceSummary:
-    """`as_of`: what had arrived before this moment is billed."""
-
-    number: str
-    tenant: str
-    period_start: datetime
-    period_end: datetime
-    currency: str
-    subtotal: Decimal
-    tax: Decimal
-    total: Decimal
-    status: str
-    as_of: datetime
-    finalised_at: datetime | None
-
-
-@dataclass(frozen=True)
-class InvoiceLineInfo:
-    """`amount_exact` = `amount` + `residual`. `per_million` is None where `billed` is False (requests that failed)."""
-
-    position: int
-    model: str
-    tier: str
-    kind: str
-    start: datetime
-    end: datetime
-    quantity: int
-    billed: bool
-    per_million: Decimal | None
-    amount_exact: Decimal
-    amount: Decimal
-    residual: Decimal
-    tax_rate: Decimal
-    explanation: str
-
-
-@dataclass(frozen=True)
-class InvoiceTaxInfo:
-    """`rate` is a fraction: 0.19 for 19 %."""
-
-    rate: Decimal
-    base: Decimal
-    amount: Decimal
-
-
-@dataclass(frozen=True)
-class InvoiceDetail:
-    """An invoice with everything that reproduces it."""
-
-    summary: InvoiceSummary
-    usage: UsageTotals
-    lines: tuple[InvoiceLineInfo, ...]
-    taxes: tuple[InvoiceTaxInfo, ...]
-    seal: int
-    price_book: str
-    price_version: int
-    rating_version: int
 
 
 class MarginGap(StrEnum):

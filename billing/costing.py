@@ -1,21 +1,48 @@
-"""Costs of usage as it is now, sealed or not: for the usage endpoint and for the cost to date. Nothing is rounded here."""
+"""Costs of usage as it is now, sealed or not: for the usage endpoint and for the cost to date. Nothing is rounded here.
+
+The cost of usage is what its lines would say before discounts, fees and commitments; a charge by tiers, and what a contract includes, is
+shared out over the usage it was made from, in proportion.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
+from itertools import pairwise
 
 from django.utils import timezone
 
-from billing import periods, pricebook, rating, usage
+from billing import rating, usage
+from billing.agreements import agreements
 from billing.contracts import CostRow, CostToDate, ModelCost, Period, UnpricedUsage
+from billing.costing_scopes import Scope, scopes
 from billing.rating import exact
 from metering import public as metering
-from metering.contracts import MEASURES, SealInfo, UsageRow
+from metering.contracts import MEASURES, SealInfo, TenantInfo, UsageRow
 
-NO_CURRENCY = "XXX"  # ISO 4217's code for none: usage of a tenant that is not (or no longer) in the list
+
+@dataclass(frozen=True)
+class _Ask:
+    """What was asked for. `only`: one tenant's key, None all."""
+
+    span: Period
+    only: str | None
+    groups: tuple[str, ...]
+    window: str
+
+    def holds(self, since: datetime, until: datetime) -> bool:
+        return self.span.start <= since and until <= self.span.end
+
+
+@dataclass(frozen=True)
+class _Costed:
+    """One row of usage with its parts, of one tenant. `since`: from when on its prices hold."""
+
+    row: UsageRow
+    since: datetime
+    parts: Sequence[rating.Part]
+    currency: str
 
 
 @dataclass
@@ -29,7 +56,7 @@ class _Sum:
             self.measures[position] += getattr(row, name)
         for part in parts:
             if part.cost is None:
-                self.unpriced_tokens += part.quantity
+                self.unpriced_tokens += int(part.quantity)
             else:
                 self.cost = exact.total((self.cost, part.cost))
 
@@ -59,19 +86,12 @@ def costed_usage(
     `tenant` None: all, summed unless `by_tenant`. `group_by`: metering.contracts.DIMENSIONS. The currency is always a group.
     Raises ValueError as metering.public.current_usage does.
     """
-    currencies = _currencies(tenant)
-    version = pricebook.current_version()
-    sheets = {currency: pricebook.sheet(currency, version) for currency in set(currencies.values())}
-    sheets[NO_CURRENCY] = rating.PriceSheet((), version=version, currency=NO_CURRENCY)
     asked = tuple(dict.fromkeys(group_by))
-    read = partial(_current, tenant=tenant, groups=asked, window=window, seal=metering.latest_seal())
     sums: defaultdict[tuple[datetime, str, tuple[str | int, ...], str], _Sum] = defaultdict(_Sum)
-    for since, until in usage.segments(start, end, sheets.values()):
-        for row in read(since, until):
-            currency = currencies.get(row.tenant, NO_CURRENCY)
-            at = start if window == "total" else row.window_start
-            key = (at, row.tenant if by_tenant else "", tuple(getattr(row, name) for name in asked), currency)
-            sums[key].add(row, rating.parts(usage.rated(row, since, until), sheets[currency]))
+    for one in _costed(_Ask(Period(start, end), tenant, asked, window), _tenants(tenant)):
+        at = start if window == "total" else one.row.window_start
+        groups = tuple(getattr(one.row, name) for name in asked)
+        sums[at, one.row.tenant if by_tenant else "", groups, one.currency].add(one.row, one.parts)
     return [
         held.row(at, owner, dict(zip(asked, values, strict=True)), currency)
         for (at, owner, values, currency), held in sorted(sums.items(), key=lambda item: item[0])
@@ -79,47 +99,82 @@ def costed_usage(
 
 
 def cost_to_date(tenant: str, period: Period | None = None) -> CostToDate:
-    """What the tenant's period (default: this month) costs so far. Raises LookupError for an unknown tenant."""
+    """What the usage of a tenant's period (default: its billing period now) costs so far. Raises LookupError for an unknown tenant."""
     info = metering.tenant(tenant)
     if info is None:
         raise LookupError(f"there is no tenant {tenant!r}")
     now = timezone.now()
-    span = period or periods.month_of(now)
-    sheet = pricebook.sheet(info.currency)
-    read = partial(_current, tenant=tenant, groups=(), window="total", seal=metering.latest_seal())
-    used = usage.by_tenant(span.start, span.end, [sheet], read).get(tenant, [])
-    by_model = _by_model(used, sheet)
-    unpriced = tuple(
-        UnpricedUsage(line.model, line.tier, line.kind, line.start, line.quantity)
-        for line in rating.rate(used, sheet)
-        if line.unpriced
-    )
+    span = period or agreements([info], now)[tenant].period
+    found = list(_costed(_Ask(span, tenant, ("model", "tier"), "total"), [info]))
+    by_model = _by_model(found)
     amount = exact.total(row.cost for row in by_model)
-    return CostToDate(tenant, span, info.currency, amount, now, by_model, unpriced)
+    return CostToDate(tenant, span, info.currency, amount, now, by_model, _unpriced(found))
 
 
-def _by_model(used: list[rating.Usage], sheet: rating.PriceSheet) -> tuple[ModelCost, ...]:
+def _by_model(found: Iterable[_Costed]) -> tuple[ModelCost, ...]:
     """The dearest first."""
-    groups: dict[str, list[rating.Usage]] = {}
-    for one in used:
-        groups.setdefault(one.model, []).append(one)
+    sums: defaultdict[str, _Sum] = defaultdict(_Sum)
+    for one in found:
+        sums[one.row.model].add(one.row, one.parts)
     rows = []
-    for model, members in groups.items():
-        sums = usage.totals(members)
-        cost = exact.total(part.cost for one in members for part in rating.parts(one, sheet) if part.cost is not None)
-        rows.append(ModelCost(model, sums.requests, sums.input_tokens, sums.output_tokens, cost))
+    for model, held in sums.items():
+        measures = dict(zip(MEASURES, held.measures, strict=True))
+        rows.append(
+            ModelCost(model, measures["requests"], measures["input_tokens"], measures["output_tokens"], held.cost)
+        )
     return tuple(sorted(rows, key=lambda row: (-row.cost, row.model)))
 
 
-def _current(
-    start: datetime, end: datetime, *, tenant: str | None, groups: tuple[str, ...], window: str, seal: SealInfo | None
-) -> list[UsageRow]:
-    wanted = tuple(dict.fromkeys((*groups, *usage.RATED_BY)))
-    return metering.current_usage(start, end, tenant=tenant, group_by=wanted, window=window, as_of=seal)
+def _unpriced(found: Iterable[_Costed]) -> tuple[UnpricedUsage, ...]:
+    sums: defaultdict[tuple[str, str, str, datetime], Decimal] = defaultdict(Decimal)
+    for one in found:
+        for part in one.parts:
+            if part.cost is None and part.quantity:
+                sums[one.row.model, one.row.tier, str(part.kind), one.since] += part.quantity
+    return tuple(UnpricedUsage(*key, quantity=int(quantity)) for key, quantity in sorted(sums.items()))
 
 
-def _currencies(tenant: str | None) -> dict[str, str]:
-    if tenant is None:
-        return {info.key: info.currency for info in metering.tenants()}
-    info = metering.tenant(tenant)
-    return {info.key: info.currency} if info else {}
+def _costed(ask: _Ask, tenants: Sequence[TenantInfo]) -> Iterator[_Costed]:
+    """Every row of usage that was asked for, rated with all that its cost depends on."""
+    seal = metering.latest_seal()
+    for scope in scopes(ask.span, tenants, everybody=ask.only is None):
+        rows: defaultdict[str, list[tuple[UsageRow, datetime, datetime]]] = defaultdict(list)
+        for since, until in pairwise(scope.cuts):
+            for row in _read(ask, scope, since, until, seal):
+                rows[row.tenant].append((row, since, until))
+        for tenant, held in rows.items():
+            yield from _rated(ask, scope, tenant, held)
+
+
+def _read(ask: _Ask, scope: Scope, since: datetime, until: datetime, seal: SealInfo | None) -> list[UsageRow]:
+    """What lies outside of what was asked for is read as one window, by what decides its price alone."""
+    inside = ask.holds(since, until)
+    return metering.current_usage(
+        since,
+        until,
+        tenant=ask.only,
+        group_by=tuple(dict.fromkeys((*ask.groups, *scope.dimensions))) if inside else scope.dimensions,
+        window=ask.window if inside else "total",
+        as_of=seal,
+    )
+
+
+def _rated(
+    ask: _Ask, scope: Scope, tenant: str, held: Sequence[tuple[UsageRow, datetime, datetime]]
+) -> Iterator[_Costed]:
+    pricing = scope.pricing(tenant)
+    if pricing is None:
+        return
+    usages = [usage.rated(row, since, until) for row, since, until in held]
+    start, end = scope.period.start, scope.period.end
+    costs = rating.costed(usages, (), pricing.agreement, pricing.sheet, start, end)
+    for (row, since, until), parts in zip(held, costs, strict=True):
+        if ask.holds(since, until):
+            yield _Costed(row, since, parts, pricing.sheet.currency)
+
+
+def _tenants(only: str | None) -> Sequence[TenantInfo]:
+    if only is None:
+        return metering.tenants()
+    info = metering.tenant(only)
+    return [info] if info else []

@@ -1,204 +1,232 @@
-"""Invoices: drafts from the ledger as of a seal, and finalising them under numbers without gaps.
+"""Drafts: what an invoice would say, computed from the ledger as of a seal. `finalising` makes invoices of them.
 
-A draft is a value, computed; only final invoices are in the database. What each failure leaves behind: a crash before the commit
-leaves neither invoices nor used numbers; after it, everything.
+A draft is a value and is never stored. One tenant's trouble is its own: the others get theirs.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
+from itertools import pairwise
 
-from django.db import transaction
-from django.utils import timezone
-
-from billing import pricebook, rating, usage
+from billing import credit_application, pricebook, rating, usage
+from billing.agreements import Agreed, Due
 from billing.contracts import Period, UsageTotals
-from billing.models import Invoice, InvoiceLine, InvoiceSeries, InvoiceTax
-from billing.rating import exact
-from metering import public as metering
-from metering.contracts import SealInfo, TenantInfo, UsageRow
+from billing.rating import Line, LineType, exact
+from billing.rating.terms import Agreement
+from billing.usage import Metered
+from metering.contracts import SealInfo
 
-TAX_RATE = Decimal(0)  # of every line, until tenants have tax rates
-SERIES = "TW-{year}"
-MOST = (
-    10**18
-)  # tokens, or units of a currency: more does not fit the columns, and must not take other tenants' invoices along
-BATCH = 500  # invoices in one transaction: few commits, and the number series is never locked for long
+# Tokens, or units of a currency: more does not fit the columns, and must not take other tenants' invoices along.
+MOST = 10**18
+
+
+Key = tuple[str, Period, str]  # tenant, period, currency: there is one invoice of each
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What an invoice would say. `lines` holds unpriced ones too; such a draft cannot be finalised."""
+    """What an invoice would say before credit. `lines` holds unpriced ones too; such a draft cannot be finalised.
 
-    tenant: str
-    period: Period
-    currency: str
+    `cells`: the amounts of usage lines in pieces of time, for credit that does not hold all the time. `corrected`: for each earlier
+    invoice that could have late usage how many corrections it had when this was drafted; finalising refuses if there are more by then.
+    """
+
+    due: Due
     seal: SealInfo
-    price_version: int
-    lines: tuple[rating.Line, ...]
+    price_versions: Mapping[str, int]
+    lines: tuple[Line, ...]
     usage: UsageTotals
+    cells: tuple[rating.Cell, ...] = ()
+    cut_at: tuple[datetime, ...] = ()
+    corrected: Mapping[str, int] = field(default_factory=dict)
+    root: str = ""
+    leaves: int = 0
 
     @property
-    def unpriced(self) -> tuple[rating.Line, ...]:
+    def key(self) -> Key:
+        return key_of(self.due)
+
+    @property
+    def tenant(self) -> str:
+        return self.due.tenant.key
+
+    @property
+    def period(self) -> Period:
+        return self.due.period
+
+    @property
+    def agreed(self) -> Agreed:
+        return self.due.agreed
+
+    @property
+    def currency(self) -> str:
+        return self.due.agreed.currency
+
+    @property
+    def unpriced(self) -> tuple[Line, ...]:
         return tuple(line for line in self.lines if line.unpriced)
 
     @property
-    def taxes(self) -> tuple[rating.Tax, ...]:
-        return rating.taxes(((TAX_RATE, line.amount) for line in self.lines if line.amount is not None), self.currency)
+    def sums(self) -> "Sums":
+        return sums(self.lines, self.currency)
 
 
 @dataclass(frozen=True)
-class Finalised:
-    """`new` is False for an invoice that was there already."""
+class Sums:
+    taxes: tuple[rating.Tax, ...]
 
-    invoice: Invoice
-    new: bool
+    @property
+    def subtotal(self) -> Decimal:
+        return exact.total(row.base for row in self.taxes)
+
+    @property
+    def tax(self) -> Decimal:
+        return exact.total(row.amount for row in self.taxes)
+
+    @property
+    def total(self) -> Decimal:
+        return self.subtotal + self.tax
 
 
 class DraftRefused(ValueError):
     """One tenant's usage that cannot be made into lines, with the reason."""
 
 
-def drafts(period: Period, tenants: Sequence[TenantInfo], seal: SealInfo) -> dict[str, Draft | DraftRefused]:
-    """The drafts of those tenants that used anything. One tenant's trouble is its own: the others get their drafts."""
-    version = pricebook.current_version()
-    sheets = {currency: pricebook.sheet(currency, version) for currency in {tenant.currency for tenant in tenants}}
-    only = tenants[0].key if len(tenants) == 1 else None
-    read = partial(_sealed, tenant=only, seal=seal)
-    used = usage.by_tenant(period.start, period.end, sheets.values(), read)
-    found: dict[str, Draft | DraftRefused] = {}
-    for tenant in tenants:
-        if tenant.key not in used:
-            continue
-        try:
-            found[tenant.key] = _draft(tenant, period, seal, used[tenant.key], sheets[tenant.currency])
-        except ValueError as error:  # a currency without a minor unit, a part larger than its whole
-            found[tenant.key] = DraftRefused(str(error))
-    return found
+def key_of(due: Due) -> Key:
+    return (due.tenant.key, due.period, due.agreed.currency)
 
 
-def finalise(ready: Iterable[Draft]) -> list[Finalised]:
-    """Invoices of these drafts, in their order: new, or what was finalised for that tenant and period before."""
-    waiting = list(ready)
-    if blocked := [draft.tenant for draft in waiting if draft.unpriced]:
-        raise DraftRefused(f"usage without a price: {', '.join(blocked)}")
-    found = []
-    for first in range(0, len(waiting), BATCH):
-        found += _finalise_batch(waiting[first : first + BATCH])
-    return found
+def sums(lines: Iterable[Line], currency: str) -> Sums:
+    """Of the lines that have an amount."""
+    return Sums(rating.taxes(((line.tax_rate, line.amount) for line in lines if line.amount is not None), currency))
 
 
-def existing(period: Period, tenants: Iterable[str]) -> dict[tuple[str, str], Invoice]:
-    """Final invoices of this very period, by tenant and currency."""
-    rows = Invoice.objects.filter(
-        period_start=period.start, period_end=period.end, tenant__in=list(tenants), finalised_at__isnull=False
-    )
-    return {(row.tenant, row.currency): row for row in rows}
+def drafts(due: Sequence[Due], seal: SealInfo, versions: Mapping[str, int]) -> dict[Key, Draft | DraftRefused]:
+    """The drafts of those that have any line, in the order asked for. `versions`: of the price books, by name.
+
+    What is read alike is read together, so that a run of many tenants asks the ledger a few times. Late usage of earlier periods is not
+    in them: see `adjustments.added`.
+    """
+    sheets = Sheets([one.agreed for one in due], versions)
+    found: dict[Key, Draft | DraftRefused | None] = {}
+    for group in _together(due, sheets):
+        period = group.due[0].period
+        cuts = usage.edges(period, (sheets.of(one.agreed) for one in group.due), (*group.cut_at, *group.changes))
+        metered = usage.sealed([one.tenant.key for one in group.due], cuts, sheets.of(group.due[0].agreed), seal)
+        for one in group.due:
+            sheet = sheets.of(one.agreed)
+            used = metered.get(one.tenant.key, usage.NOTHING)
+            found[key_of(one)] = drafted(one, used, seal, sheet, group.cut_at)
+    return {key: made for key in map(key_of, due) if (made := found[key]) is not None}
 
 
-def _sealed(start: datetime, end: datetime, *, tenant: str | None, seal: SealInfo) -> list[UsageRow]:
-    return metering.sealed_usage(start, end, tenant=tenant, group_by=usage.RATED_BY, window="total", as_of=seal)
-
-
-def _draft(
-    tenant: TenantInfo, period: Period, seal: SealInfo, used: list[rating.Usage], sheet: rating.PriceSheet
-) -> Draft:
-    totals = usage.totals(used)
+def drafted(
+    due: Due, metered: Metered, seal: SealInfo, sheet: rating.PriceSheet, cut_at: Sequence[datetime] = ()
+) -> Draft | DraftRefused | None:
+    """The draft of what was metered; None if there is nothing to say. `cut_at`: where a credit begins or expires."""
+    totals = usage.totals(metered.usages)
     if max(asdict(totals).values()) > MOST:
-        raise DraftRefused(f"more than {MOST:,} tokens in {period}: that is no usage, look at what this tenant sends")
-    lines = rating.rater(rating.RATING_VERSION)(used, sheet)
-    if any(line.amount_exact is not None and line.amount_exact > MOST for line in lines):
-        raise DraftRefused(
-            f"a line of more than {MOST:,} {tenant.currency}: look at the price and at what this tenant sends"
+        return DraftRefused(
+            f"more than {MOST:,} tokens in {due.period}: that is no usage, look at what this tenant sends"
         )
-    return Draft(tenant.key, period, tenant.currency, seal, sheet.version, lines, totals)
-
-
-@transaction.atomic
-def _finalise_batch(batch: Sequence[Draft]) -> list[Finalised]:
-    now = timezone.now()
-    series = _locked_series(SERIES.format(year=now.year))  # first: what is read after it, no other finaliser changes
-    known = {key: row for period in {d.period for d in batch} for key, row in _known(period, batch).items()}
-    fresh = [draft for draft in batch if (draft.tenant, draft.currency, draft.period) not in known]
-    invoices = [_invoice(draft, f"{series.name}-{series.last + n:06d}") for n, draft in enumerate(fresh, start=1)]
-    Invoice.objects.bulk_create(invoices)
-    InvoiceLine.objects.bulk_create(
-        [row for invoice, draft in zip(invoices, fresh, strict=True) for row in _lines(invoice, draft)]
-    )
-    InvoiceTax.objects.bulk_create(
-        [row for invoice, draft in zip(invoices, fresh, strict=True) for row in _taxes(invoice, draft)]
-    )
-    Invoice.objects.filter(pk__in=[invoice.pk for invoice in invoices]).update(
-        status=Invoice.Status.OPEN, finalised_at=now
-    )
-    InvoiceSeries.objects.filter(pk=series.pk).update(last=series.last + len(fresh))
-    made = {(row.tenant, row.currency, draft.period): row for row, draft in zip(invoices, fresh, strict=True)}
-    keys = [(draft.tenant, draft.currency, draft.period) for draft in batch]
-    return [Finalised(made.get(key) or known[key], key in made) for key in keys]
-
-
-def _known(period: Period, batch: Sequence[Draft]) -> dict[tuple[str, str, Period], Invoice]:
-    found = existing(period, [draft.tenant for draft in batch])
-    return {(tenant, currency, period): row for (tenant, currency), row in found.items()}
-
-
-def _locked_series(name: str) -> InvoiceSeries:
-    InvoiceSeries.objects.get_or_create(name=name)
-    return InvoiceSeries.objects.select_for_update().get(name=name)
-
-
-def _invoice(draft: Draft, number: str) -> Invoice:
-    taxes = draft.taxes
-    subtotal, tax = exact.total(row.base for row in taxes), exact.total(row.amount for row in taxes)
-    return Invoice(
-        number=number,
-        tenant=draft.tenant,
-        period_start=draft.period.start,
-        period_end=draft.period.end,
-        currency=draft.currency,
-        seal=draft.seal.id,
-        watermark=draft.seal.watermark,
-        price_book=pricebook.LIST,
-        price_version=draft.price_version,
-        rating_version=rating.RATING_VERSION,
-        subtotal=subtotal,
-        tax=tax,
-        total=subtotal + tax,
-        **asdict(draft.usage),
-    )
-
-
-def _lines(invoice: Invoice, draft: Draft) -> list[InvoiceLine]:
-    return [
-        InvoiceLine(
-            invoice=invoice,
-            position=position,
-            model=line.model,
-            tier=line.tier,
-            kind=line.kind,
-            start=line.start,
-            end=line.end,
-            quantity=line.quantity,
-            billed=line.billed,
-            per_million=line.per_million,
-            amount_exact=_settled(line.amount_exact),
-            amount=_settled(line.amount),
-            residual=_settled(line.residual),
-            tax_rate=TAX_RATE,
-            explanation=line.explanation,
+    try:
+        lines = lines_of(due, metered, sheet)
+        cells = cells_of(
+            agreement=due.agreed.agreement,
+            period=due.period,
+            metered=metered,
+            lines=lines,
+            sheet=sheet,
+            cut_at=cut_at,
         )
-        for position, line in enumerate(draft.lines, start=1)
-    ]
+    except ValueError as error:  # a currency without a minor unit, a part larger than its whole
+        return DraftRefused(str(error))
+    if any(line.amount_exact is not None and abs(line.amount_exact) > MOST for line in lines):
+        return DraftRefused(
+            f"a line of more than {MOST:,} {due.agreed.currency}: look at the price and at what this tenant sends"
+        )
+    return Draft(due, seal, sheet.versions, lines, totals, cells, tuple(cut_at)) if lines else None
 
 
-def _settled(amount: Decimal | None) -> Decimal:
-    """An amount of a line that has one. `finalise` has refused drafts with others; this keeps a mistake there from passing as 0."""
-    if amount is None:
-        raise DraftRefused("a line without a price cannot be on an invoice")
-    return amount
+def lines_of(due: Due, metered: Metered, sheet: rating.PriceSheet) -> tuple[Line, ...]:
+    """All lines of a period but adjustments, service credits and credit, with the tax rate that they carry."""
+    start, end, agreed = due.period.start, due.period.end, due.agreed
+    return rating.statement(
+        metered.usages, metered.meters, agreed.agreement, sheet, start, end, tax_rate=agreed.tax.rate
+    )
 
 
-def _taxes(invoice: Invoice, draft: Draft) -> list[InvoiceTax]:
-    return [InvoiceTax(invoice=invoice, rate=tax.rate, base=tax.base, amount=tax.amount) for tax in draft.taxes]
+def taxed(lines: Iterable[Line], agreed: Agreed) -> tuple[Line, ...]:
+    rate = agreed.tax.rate
+    return tuple(replace(line, tax_rate=rate) for line in lines)
+
+
+class Sheets:
+    """The prices of many tenants as of given versions of the books, read once: of the list, and of each book that the contract names."""
+
+    def __init__(self, agreed: Iterable[Agreed], versions: Mapping[str, int]) -> None:
+        self._held = pricebook.sheets({self._key(one) for one in agreed}, versions)
+
+    def of(self, agreed: Agreed) -> rating.PriceSheet:
+        return self._held[self._key(agreed)]
+
+    @staticmethod
+    def _key(agreed: Agreed) -> tuple[str, pricebook.Books]:
+        return (agreed.currency, pricebook.books_of(agreed.agreement))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Those whose usage one question answers: same period, same dimensions and meters of their prices, same moments at which credit begins
+    or ends, and at which what is agreed changes.
+    """
+
+    cut_at: tuple[datetime, ...]
+    changes: tuple[datetime, ...]
+    due: list[Due] = field(default_factory=list)
+
+
+def _together(due: Sequence[Due], sheets: Sheets) -> Iterable[_Group]:
+    tenants = {one.tenant.key for one in due}
+    cut = {
+        period: credit_application.edges(tenants, period.start, period.end) for period in {one.period for one in due}
+    }
+    groups: dict[Hashable, _Group] = {}
+    for one in due:
+        sheet = sheets.of(one.agreed)
+        cut_at = cut[one.period].get(one.tenant.key, ())
+        meters = (sheet.meters(), id(sheet)) if sheet.meters() else None
+        changes = usage.changes(one.agreed.agreement)
+        key = (one.period, sheet.dimensions(), meters, cut_at, changes)
+        groups.setdefault(key, _Group(cut_at, changes)).due.append(one)
+    return groups.values()
+
+
+def cells_of(
+    *,
+    agreement: Agreement,
+    period: Period,
+    metered: Metered,
+    lines: Iterable[Line],
+    sheet: rating.PriceSheet,
+    cut_at: Sequence[datetime],
+) -> tuple[rating.Cell, ...]:
+    """The amounts of usage lines in pieces of time, in proportion to what was used in each. Nothing without a cut."""
+    if not cut_at:
+        return ()
+    spans = list(pairwise((period.start, *cut_at, period.end)))
+    quantities = []
+    for start, end in spans:
+        usages = tuple(one for one in metered.usages if start <= one.start < end)
+        piece = rating.statement(usages, (), agreement, sheet, period.start, period.end)
+        quantities.append({line.key: line.quantity for line in piece if line.type is LineType.USAGE})
+    found = []
+    for line in lines:
+        weights = [held.get(line.key, exact.ZERO) for held in quantities]
+        if line.type is not LineType.USAGE or not line.amount or not any(weights):
+            continue
+        shares = rating.allocate(line.amount, weights, sheet.currency)
+        for (start, end), share in zip(spans, shares, strict=True):
+            found.append(rating.Cell(line.key, line.model, start, end, share))
+    return tuple(found)

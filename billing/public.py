@@ -2,21 +2,98 @@
 
 from billing.closing import Closed, PeriodOpen, close_period
 from billing.costing import cost_to_date, costed_usage
-from billing.invoices import invoice, invoices, payable
+from billing.credit_reading import credit_balances, credit_entries, credit_grants, credit_outlook, top_up_rule
+from billing.documents import Detail as ItemDetail
+from billing.documents import NoElectronicInvoice, NoSuchDocument, credit_note_pdf, streamed
+from billing.documents import einvoice_xml as invoice_xml
+from billing.documents import itemised_csv as invoice_items
+from billing.documents import pdf as invoice_pdf
+from billing.forecast import draft
+from billing.invoices import STATUSES as INVOICE_STATUSES
+from billing.invoices import credit_notes, invoice, invoices, payable
+from billing.invoicing import DraftRefused
 from billing.margin import margin_report, margin_settled_hour
 from billing.periods import month, month_of
-from billing.pricebook import PriceRefused, PriceSet, set_price
-from billing.rating import plain
+from billing.price_explanation import (
+    NotExplained,
+    PriceCandidate,
+    PriceExplained,
+    Question,
+    RequestExplained,
+    explain_price,
+    explain_request,
+)
+from billing.price_preview import MOST_MONTHS as PREVIEW_MOST_MONTHS
+from billing.price_preview import Bill, CustomerPreview, Preview, PreviewRefused, PreviewTotal
+from billing.price_preview_runs import PreviewRun
+from billing.price_preview_runs import ask as ask_price_preview
+from billing.price_preview_runs import look as price_preview_run
+from billing.price_preview_runs import recent as price_preview_runs
+from billing.pricebook import (
+    BookInfo,
+    PriceChange,
+    PriceInfo,
+    PriceRefused,
+    PriceRow,
+    PriceSet,
+    UnknownVersion,
+    VersionInfo,
+    set_price,
+)
+from billing.pricebook import all_books as price_books
+from billing.pricebook import differences as price_book_differences
+from billing.pricebook import in_force as price_book_prices
+from billing.pricebook import remarks as price_book_remarks
+from billing.pricebook import versions_of as price_book_versions
+from billing.rating import ANY_MODEL, plain
+from billing.tenant_prices import prices_of as tenant_price_list
 
 __all__ = [
+    "ANY_MODEL",
+    "INVOICE_STATUSES",
+    "PREVIEW_MOST_MONTHS",
+    "Bill",
+    "BookInfo",
     "Closed",
+    "CustomerPreview",
+    "DraftRefused",
+    "ItemDetail",
+    "NoElectronicInvoice",
+    "NoSuchDocument",
+    "NotExplained",
     "PeriodOpen",
+    "Preview",
+    "PreviewRefused",
+    "PreviewRun",
+    "PreviewTotal",
+    "PriceCandidate",
+    "PriceChange",
+    "PriceExplained",
+    "PriceInfo",
     "PriceRefused",
+    "PriceRow",
     "PriceSet",
+    "Question",
+    "RequestExplained",
+    "UnknownVersion",
+    "VersionInfo",
+    "ask_price_preview",
     "close_period",
     "cost_to_date",
     "costed_usage",
+    "credit_balances",
+    "credit_entries",
+    "credit_grants",
+    "credit_note_pdf",
+    "credit_notes",
+    "credit_outlook",
+    "draft",
+    "explain_price",
+    "explain_request",
     "invoice",
+    "invoice_items",
+    "invoice_pdf",
+    "invoice_xml",
     "invoices",
     "margin_report",
     "margin_settled_hour",
@@ -24,5 +101,15 @@ __all__ = [
     "month_of",
     "payable",
     "plain",
+    "price_book_differences",
+    "price_book_prices",
+    "price_book_remarks",
+    "price_book_versions",
+    "price_books",
+    "price_preview_run",
+    "price_preview_runs",
     "set_price",
+    "streamed",
+    "tenant_price_list",
+    "top_up_rule",
 ]

@@ -4,6 +4,7 @@ Every name read here is documented in docs/settings.md; a test compares the two.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -59,6 +60,26 @@ def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     if raw is None:
         return list(default)
     return [item.strip() for item in raw.split(",") if item.strip()]
+
+
+def whole_numbers(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """A comma-separated list of whole numbers, none below 0. Set, but empty: none."""
+    return _numbers(name, default, str.isdecimal, "whole numbers with commas between them")
+
+
+def signed_numbers(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """The same with numbers below 0: `-3,0,7`."""
+    return _numbers(name, default, lambda item: item.removeprefix("-").isdecimal(), "whole numbers such as -3,0,7")
+
+
+def _numbers(name: str, default: tuple[int, ...], allowed: Callable[[str], bool], expected: str) -> tuple[int, ...]:
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    items = [item.strip() for item in raw.split(",") if item.strip()]
+    if not all(allowed(item) for item in items):
+        raise SettingError(f"{name}={raw!r}: expected {expected}")
+    return tuple(int(item) for item in items)
 
 
 def folder(name: str, default: Path) -> Path:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import plotly
 from celery.schedules import crontab
 
-from config import environment, stack
+from config import environment, mail, office, stack
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = environment.folder("TALLYWATT_DATA_DIR", BASE_DIR / "var")
@@ -28,6 +28,10 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
 INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",  # before the admin, whose templates it replaces
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # pages register with the site of billing/admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -119,8 +123,11 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = "config.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+UNFOLD = office.UNFOLD
 
 STATIC_URL = "static/"
 # plotly.min.js is served from the installed package: no CDN, and no copy in the repository.
@@ -139,6 +146,8 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Choices of the same field name in several shapes, which would get made-up names.
+    "ENUM_NAME_OVERRIDES": {"CreditKindEnum": ["promotional", "paid", "carried"]},
 }
 
 # Ingest limits. Over one of them the answer is 413 or 422, never a time-out.
@@ -175,6 +184,24 @@ SATURATION_POINTS = {
 }
 METRICS_OPEN = environment.flag("TALLYWATT_METRICS_OPEN", False)
 
+# Where people reach the pages: what links in e-mails and Stripe's pages lead back to.
+PUBLIC_URL = environment.text("TALLYWATT_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+# E-mail (docs/invoicing.md). Without a sender nothing is sent.
+EMAIL_FROM = environment.text("TALLYWATT_EMAIL_FROM")
+vars().update(mail.settings(environment.text("TALLYWATT_EMAIL_URL", "console:")))
+SEND_INVOICES = environment.flag("TALLYWATT_SEND_INVOICES", True)
+REMINDER_DAYS = environment.signed_numbers("TALLYWATT_REMINDER_DAYS", (-3, 0, 7, 14))  # after the due date
+# How long an expired grant of credit waits for the invoice of its last period (docs/credits.md).
+CREDIT_EXPIRY_WAIT_DAYS = environment.integer("TALLYWATT_CREDIT_EXPIRY_WAIT_DAYS", 45, least=0)
+# Stripe (docs/stripe.md). Without a key nothing is sent there, and payments are recorded by hand.
+STRIPE_SECRET_KEY = environment.text("STRIPE_SECRET_KEY")
+STRIPE_WEBHOOK_SECRET = environment.text("STRIPE_WEBHOOK_SECRET")
+STRIPE_API_BASE = environment.text("TALLYWATT_STRIPE_URL").rstrip("/")  # empty: Stripe itself
+# After the first attempt to collect was declined: one more, so many days later, for each of these.
+STRIPE_RETRY_DAYS = environment.whole_numbers("TALLYWATT_STRIPE_RETRY_DAYS", (1, 3, 5, 7))
+STRIPE_RECONCILE_DAYS = environment.integer("TALLYWATT_STRIPE_RECONCILE_DAYS", 35, least=1)
+STRIPE_METER_NAME = environment.text("TALLYWATT_STRIPE_METER_NAME", "tallywatt_{kind}")
+
 CELERY_BROKER_URL = _broker(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -187,6 +214,23 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-spool": {"task": "metering.sweep", "schedule": 1.0, "options": {"expires": 5}},
     "seal-usage": {"task": "metering.seal", "schedule": crontab(minute="*"), "options": {"expires": 50}},
     "fit-energy": {"task": "metering.fit_energy", "schedule": crontab(minute=5), "options": {"expires": 1800}},
+    "bill-due": {"task": "billing.bill_due", "schedule": crontab(minute=10), "options": {"expires": 3000}},
+    "mark-past-due": {"task": "billing.past_due", "schedule": crontab(hour=0, minute=30), "options": {"expires": 3600}},
+    "send-invoices": {"task": "billing.send_invoices", "schedule": crontab(minute="*/10"), "options": {"expires": 500}},
+    "send-reminders": {
+        "task": "billing.reminders",
+        "schedule": crontab(hour=7, minute=0),
+        "options": {"expires": 3600},
+    },
+    "expire-credit": {"task": "billing.expire_credit", "schedule": crontab(minute=25), "options": {"expires": 3000}},
+    "top-up-credit": {"task": "billing.top_up", "schedule": crontab(minute="*/15"), "options": {"expires": 800}},
+    "work-stripe": {"task": "billing.stripe_work", "schedule": 30.0, "options": {"expires": 25}},
+    "push-stripe-usage": {"task": "billing.stripe_usage", "schedule": crontab(minute=20), "options": {"expires": 1800}},
+    "reconcile-stripe": {
+        "task": "billing.stripe_reconcile",
+        "schedule": crontab(hour=3, minute=40),
+        "options": {"expires": 7200},
+    },
     "work-up-telemetry": {"task": "metering.telemetry", "schedule": 10.0, "options": {"expires": 10}},
 }
 

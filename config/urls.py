@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from billing.admin import site
 from metering import health
 
 logger = logging.getLogger(__name__)
@@ -31,5 +32,6 @@ urlpatterns = [
     path("", include("metering.urls")),
     path("", include("billing.urls")),
     path("", include("dashboard.urls")),
+    path("admin/", site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
 ]

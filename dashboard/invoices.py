@@ -7,13 +7,15 @@ from decimal import Decimal
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from billing.contracts import INVOICE_COLUMNS, InvoiceDetail, InvoiceSummary
-from billing.public import invoice, invoices, plain
+from billing.contracts import INVOICE_COLUMNS, InvoiceLineInfo, InvoiceSummary
+from billing.public import INVOICE_STATUSES, DraftRefused, draft, invoice, invoices, plain
 from dashboard import csv
 from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only
 from dashboard.formats import decimals
+from dashboard.invoices_shown import event_said, lines_shown, overdue, state_class
 
 PAGE = 100
 
@@ -27,6 +29,7 @@ class Totals:
     subtotal: Decimal
     tax: Decimal
     total: Decimal
+    outstanding: Decimal
 
 
 @require_GET
@@ -72,14 +75,31 @@ def _own(who: Visitor) -> str:
     return who.tenant
 
 
+@require_GET
+@only(OPERATOR, FINANCE)
+def any_draft(request: HttpRequest, who: Visitor, key: str) -> HttpResponse:
+    return _draft(request, key, with_customer=True)
+
+
+@require_GET
+@only(CUSTOMER)
+def own_draft(request: HttpRequest, who: Visitor) -> HttpResponse:
+    return _draft(request, _own(who), with_customer=False)
+
+
 def _list(request: HttpRequest, tenant: str | None, page: str, csv_name: str) -> HttpResponse:
-    found = invoices(tenant, limit=PAGE + 1, before=request.GET.get("before") or None)
+    status = request.GET.get("status") or None
+    if status not in {None, *INVOICE_STATUSES}:
+        raise Http404(f"there is no status {status!r}")
+    found = invoices(tenant, limit=PAGE + 1, before=request.GET.get("before") or None, status=status)
     listed = found[:PAGE]
     context = {
         "section": "invoices",
-        "invoices": listed,
+        "invoices": [(one, state_class(one.status)) for one in listed],
         "totals": totals(listed),
         "older": listed[-1].number if len(found) > PAGE else "",
+        "statuses": INVOICE_STATUSES,
+        "status": status or "",
         "page": page,
         "csv": csv_name,
         "with_customer": tenant is None,
@@ -91,21 +111,42 @@ def _page(request: HttpRequest, number: str, tenant: str | None) -> HttpResponse
     found = invoice(number, tenant)
     if found is None:
         raise Http404(f"there is no invoice {number!r}")
-    prices = [line.per_million for line in found.lines if line.per_million is not None]
+    due = found.summary.due_on
     context = {
         "section": "invoices",
         "invoice": found,
-        "residual": residual(found),
-        "price_places": max((decimals(price) for price in prices), default=0),
+        "lines": lines_shown(found.lines),
+        "state": state_class(found.summary.status),
+        "lateness": overdue((timezone.now().date() - due).days) if found.summary.outstanding else "",
+        "residual": residual(found.lines),
         "amount_places": max((decimals(line.amount_exact) for line in found.lines), default=0),
+        "history": [(event, event_said(event)) for event in found.events],
         "with_customer": tenant is None,
     }
     return render(request, "invoices/detail.html", context)
 
 
-def residual(found: InvoiceDetail) -> Decimal:
+def _draft(request: HttpRequest, tenant: str, *, with_customer: bool) -> HttpResponse:
+    try:
+        found = draft(tenant)
+    except LookupError as error:
+        raise Http404(str(error)) from error
+    except DraftRefused as error:
+        return render(request, "invoices/no_draft.html", {"section": "invoices", "reason": str(error)}, status=409)
+    context = {
+        "section": "invoices",
+        "draft": found,
+        "lines": lines_shown(found.lines),
+        "residual": residual(found.lines),
+        "amount_places": max((decimals(line.amount_exact) for line in found.lines), default=0),
+        "with_customer": with_customer,
+    }
+    return render(request, "invoices/draft.html", context)
+
+
+def residual(lines: Sequence[InvoiceLineInfo]) -> Decimal:
     """What rounding once per line left out, over all lines."""
-    return sum((line.residual for line in found.lines), Decimal(0))
+    return sum((line.residual for line in lines), Decimal(0))
 
 
 def totals(listed: Sequence[InvoiceSummary]) -> list[Totals]:
@@ -119,6 +160,7 @@ def totals(listed: Sequence[InvoiceSummary]) -> list[Totals]:
             sum((one.subtotal for one in held), Decimal(0)),
             sum((one.tax for one in held), Decimal(0)),
             sum((one.total for one in held), Decimal(0)),
+            sum((one.outstanding for one in held), Decimal(0)),
         )
         for currency, held in sorted(by_currency.items())
     ]

@@ -2,9 +2,11 @@
 
 from metering.accounts import MembershipInfo, TenantExists, create_tenant, membership_of, tenant, tenants
 from metering.clickhouse.client import ClickHouseRefused, ClickHouseUnavailable
+from metering.drilldown import SliceRequest, SliceSum, UsageSlice, slice_hours, slice_minutes, slice_requests
 from metering.ingest.spool import SpoolFull
 from metering.ingest_health import HostHealth, IngestHealth, SealHealth, StoreHealth, ingest_health
 from metering.keys import AuthenticationFailed, PermissionRefused, authenticate, issue_key, require, revoke_key
+from metering.late import LateUsage, late_usage
 from metering.ledger import (
     HoldingHost,
     SealBusy,
@@ -29,7 +31,15 @@ from metering.live import (
     newest_hour,
 )
 from metering.management.base import StackCommand
+from metering.meter_totals import MeterTotal, UnknownMeter, meter_totals
+from metering.meters import MeterInfo
+from metering.meters import find as find_meter
+from metering.months_used import months_used
+from metering.named_requests import RequestInfo, request_named
 from metering.problems import problem
+from metering.proofs import Digest as UsageDigest
+from metering.proofs import RequestProof, SeveralRequests, UsagePart, request_proof, request_times
+from metering.proofs import digests as usage_digests
 from metering.quarantine.bulk import MOST_AT_ONCE as QUARANTINE_MOST_AT_ONCE
 from metering.quarantine.bulk import BulkOutcome
 from metering.quarantine.bulk import discard_matching as quarantine_discard_matching
@@ -51,6 +61,7 @@ from metering.quarantine.preparing import ReplayRefused
 from metering.quarantine.rendering import Rendering
 from metering.quarantine.rendering import rendered as quarantine_rendered
 from metering.sealing import SealHeld, seal_everything_before, seal_usage
+from metering.service import ALL_MODELS, ServiceFigures, service_figures, service_hours
 from metering.telemetry.energy.amounts import Amounts as EnergyAmounts
 from metering.telemetry.energy.health import CoefficientsInfo, EnergyHealth, energy_health
 from metering.telemetry.energy.prices import TariffRefused, TariffSet
@@ -84,9 +95,10 @@ from metering.telemetry.saturation_scopes import scopes as fleet_scopes
 from metering.telemetry.saturation_trend import Headroom
 from metering.telemetry.settings import saturation_points
 from metering.telemetry.settled import Settled, energy_settled
-from metering.usage import LedgerDifference, current_usage, ledger_differences, raw_usage, sealed_usage
+from metering.usage import LedgerDifference, current_usage, ledger_differences, pieces, raw_usage, sealed_usage
 
 __all__ = [
+    "ALL_MODELS",
     "ENERGY_GROUPS",
     "ENERGY_LABELS",
     "QUARANTINE_MOST_AT_ONCE",
@@ -118,6 +130,7 @@ __all__ = [
     "HostHealth",
     "Incomplete",
     "IngestHealth",
+    "LateUsage",
     "Leakage",
     "LeakageAlert",
     "LeakageFinding",
@@ -130,11 +143,15 @@ __all__ = [
     "LivePoint",
     "LiveScope",
     "MembershipInfo",
+    "MeterInfo",
+    "MeterTotal",
     "PermissionRefused",
     "Quantiles",
     "QuarantineEntry",
     "Rendering",
     "ReplayRefused",
+    "RequestInfo",
+    "RequestProof",
     "Saturation",
     "SaturationPoint",
     "SaturationPoints",
@@ -143,7 +160,11 @@ __all__ = [
     "SealHealth",
     "SealHeld",
     "SealOutcome",
+    "ServiceFigures",
     "Settled",
+    "SeveralRequests",
+    "SliceRequest",
+    "SliceSum",
     "SpoolFull",
     "StackCommand",
     "StoreHealth",
@@ -151,6 +172,10 @@ __all__ = [
     "TariffSet",
     "TenantExists",
     "UnknownFilter",
+    "UnknownMeter",
+    "UsageDigest",
+    "UsagePart",
+    "UsageSlice",
     "authenticate",
     "create_tenant",
     "current_usage",
@@ -161,6 +186,7 @@ __all__ = [
     "energy_set_gpu_price",
     "energy_set_price",
     "energy_settled",
+    "find_meter",
     "fleet_engine_series",
     "fleet_engines",
     "fleet_gpu_series",
@@ -169,6 +195,7 @@ __all__ = [
     "holding_hosts",
     "ingest_health",
     "issue_key",
+    "late_usage",
     "latest_seal",
     "leakage_report",
     "leakage_state",
@@ -180,9 +207,12 @@ __all__ = [
     "live_recent",
     "live_series",
     "membership_of",
+    "meter_totals",
     "models_seen",
+    "months_used",
     "newest_arrival",
     "newest_hour",
+    "pieces",
     "problem",
     "quarantine_conflict",
     "quarantine_counts",
@@ -196,6 +226,9 @@ __all__ = [
     "quarantine_replay",
     "quarantine_replay_matching",
     "raw_usage",
+    "request_named",
+    "request_proof",
+    "request_times",
     "require",
     "revoke_key",
     "saturation_points",
@@ -204,7 +237,13 @@ __all__ = [
     "seal_info",
     "seal_usage",
     "sealed_usage",
+    "service_figures",
+    "service_hours",
+    "slice_hours",
+    "slice_minutes",
+    "slice_requests",
     "telemetry_closed_until",
     "tenant",
     "tenants",
+    "usage_digests",
 ]

@@ -9,8 +9,8 @@ from metering.clickhouse import client
 from metering.clickhouse.queries.usage import WINDOWS, LedgerDifferences, RawUsage, Scope, SealedUsage
 from metering.contracts import BUCKET_MINUTES, DIMENSIONS, MEASURES, SealInfo, UsageRow
 from metering.ledger import abandoned_up_to, arrivals_scope, bucket_end, bucket_start, latest_seal
-from metering.moments import EPOCH, milliseconds
-from metering.windows import Windows
+from metering.moments import EPOCH, milliseconds, seconds
+from metering.windows import Edges, Windows
 
 MAX_ROWS = 500_000
 AUDIT_TIMEOUT_S = 600
@@ -49,17 +49,33 @@ class _Ask:
 
 
 def sealed_usage(
-    start: datetime, end: datetime, *, tenant: str | None, group_by: Sequence[str], window: str, as_of: SealInfo
+    start: datetime,
+    end: datetime,
+    *,
+    tenant: str | None,
+    group_by: Sequence[str],
+    window: str | Windows,
+    as_of: SealInfo,
+    tenants: Sequence[str] = (),
 ) -> list[UsageRow]:
-    """The ledger's answer: what money reads. `start` and `end` must lie on 15-minute edges (ValueError)."""
+    """The ledger's answer: what money reads. `start` and `end` must lie on 15-minute edges (ValueError).
+
+    `tenants`: only these, of a question about all (at most a few hundred: they stand in the statement).
+    """
     ask = _checked(start, end, tenant, group_by, window)
     if bucket_start(start) != start or bucket_start(end) != end:
         raise ValueError("the ledger's windows begin and end on a quarter of an hour")
-    return _sealed(ask, as_of, start, end)
+    return _sealed(ask, as_of, start, end, tuple(tenants))
 
 
 def raw_usage(
-    start: datetime, end: datetime, *, tenant: str | None, group_by: Sequence[str], window: str, as_of: SealInfo
+    start: datetime,
+    end: datetime,
+    *,
+    tenant: str | None,
+    group_by: Sequence[str],
+    window: str | Windows,
+    as_of: SealInfo,
 ) -> list[UsageRow]:
     """The same figures recomputed from raw events that arrived before the seal's watermark, each event once."""
     ask = _checked(start, end, tenant, group_by, window)
@@ -85,6 +101,11 @@ def current_usage(
     seal = as_of or latest_seal()
     rows = _sealed_any_bounds(ask, seal) if seal is not None else []
     return _added(ask, rows + _unsealed(ask, seal.watermark if seal else EPOCH))
+
+
+def pieces(edges: Sequence[datetime]) -> Windows:
+    """A `window` for the functions above: from each of `edges` to the next, all on quarters of an hour."""
+    return Edges(tuple(seconds(edge) for edge in edges))
 
 
 def ledger_differences(
@@ -126,8 +147,9 @@ def _unsealed(ask: _Ask, watermark: datetime) -> list[UsageRow]:
     return _rows(ask, client.run(ask.raw(spans, (watermark, None)), max_rows=MAX_ROWS))
 
 
-def _sealed(ask: _Ask, seal: SealInfo, start: datetime, end: datetime) -> list[UsageRow]:
-    query = SealedUsage(start, end, ask.window, ask.groups, ask.tenant, seal.id, abandoned_up_to(seal.id))
+def _sealed(ask: _Ask, seal: SealInfo, start: datetime, end: datetime, tenants: tuple[str, ...] = ()) -> list[UsageRow]:
+    abandoned = abandoned_up_to(seal.id)
+    query = SealedUsage(start, end, ask.window, ask.groups, ask.tenant, seal.id, abandoned, tenants)
     return _rows(ask, client.run(query, max_rows=MAX_ROWS))
 
 

@@ -12,12 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import costing, invoices
+from billing import costing, forecast, invoices
 from billing.api import parameters, shapes
 from billing.api.access import HasScope, tenant_asked
 from billing.api.pages import paged
 from billing.api.renderers import CsvRenderer
-from billing.contracts import INVOICE_COLUMNS, CostRow
+from billing.contracts import CREDIT_NOTE_COLUMNS, INVOICE_COLUMNS, CostRow
+from billing.invoicing import DraftRefused
 from metering.contracts import DIMENSIONS, Scope
 from metering.public_api import InvalidParameter, KeyAuthentication, credential_of, problem_handler
 
@@ -101,17 +102,62 @@ class InvoicesView(FinanceView):
 
     required_scope = Scope.FINANCE_READ
 
-    @extend_schema(operation_id="invoices", parameters=[TENANT, LIMIT, CURSOR], responses=shapes.InvoicesShape)
+    @extend_schema(
+        operation_id="invoices",
+        parameters=[OpenApiParameter("status", str, enum=invoices.STATUSES), TENANT, LIMIT, CURSOR],
+        responses=shapes.InvoicesShape,
+    )
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        parameters.refuse_unknown(query, ("tenant", "status", "limit", "cursor", "format"))
+        status = parameters.single(query, "status")
+        if status is not None and status not in invoices.STATUSES:
+            raise InvalidParameter("status", f"{status!r} is not one of {', '.join(invoices.STATUSES)}")
+        tenant = tenant_asked(credential_of(request), parameters.single(query, "tenant"))
+        size = parameters.limit(query, everything=self.everything(request))
+        before = parameters.cursor_text(query)
+        rows = invoices.invoices(tenant, limit=None if size is None else size + 1, before=before, status=status)
+        page = rows if size is None else rows[:size]
+        following = parameters.encoded(page[-1].number) if len(page) < len(rows) else None
+        return self.answer(request, INVOICE_COLUMNS, [shapes.invoice_row(row) for row in page], following)
+
+
+class DraftView(FinanceView):
+    """What a tenant's current period costs so far, as its invoice would say it, and what it is expected to cost."""
+
+    required_scope = Scope.FINANCE_READ
+    renderer_classes = (JSONRenderer,)  # type: ignore[assignment]  # no rows, so no CSV
+
+    @extend_schema(operation_id="invoice_draft", parameters=[TENANT], responses=shapes.DraftShape)
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        parameters.refuse_unknown(query, ("tenant", "format"))
+        tenant = tenant_asked(credential_of(request), parameters.single(query, "tenant"))
+        if tenant is None:
+            raise InvalidParameter("tenant", "an operator's key names the tenant whose draft it asks for")
+        try:
+            found = forecast.draft(tenant)
+        except DraftRefused as error:
+            raise InvalidParameter("tenant", str(error)) from error
+        return Response(shapes.draft_row(found))
+
+
+class CreditNotesView(FinanceView):
+    """Credit notes, the newest first."""
+
+    required_scope = Scope.FINANCE_READ
+
+    @extend_schema(operation_id="credit_notes", parameters=[TENANT, LIMIT, CURSOR], responses=shapes.CreditNotesShape)
     def get(self, request: Request) -> Response:
         query = request.query_params
         parameters.refuse_unknown(query, ("tenant", "limit", "cursor", "format"))
         tenant = tenant_asked(credential_of(request), parameters.single(query, "tenant"))
         size = parameters.limit(query, everything=self.everything(request))
         before = parameters.cursor_text(query)
-        rows = invoices.invoices(tenant, limit=None if size is None else size + 1, before=before)
+        rows = invoices.credit_notes(tenant, limit=None if size is None else size + 1, before=before)
         page = rows if size is None else rows[:size]
         following = parameters.encoded(page[-1].number) if len(page) < len(rows) else None
-        return self.answer(request, INVOICE_COLUMNS, [shapes.invoice_row(row) for row in page], following)
+        return self.answer(request, CREDIT_NOTE_COLUMNS, [shapes.credit_note_row(row) for row in page], following)
 
 
 class InvoiceLinesView(FinanceView):

@@ -1,25 +1,37 @@
-"""From usage and prices to invoice lines: every token on exactly one line, every line explained.
+"""Usage that goes into rating, and lines that come out."""
 
-Version 1 of the rules. What an invoice was made with is stored on it, so a change of these rules is a new version, and the old
-one stays (see `billing.rating.rater`).
-"""
-
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar
 
-from billing.rating import exact, per_unit
-from billing.rating.kinds import Kind, Tokens, partition
-from billing.rating.prices import PriceSheet, UnitPrice
-from billing.rating.rounding import rounded
+from billing.rating import exact
+from billing.rating.kinds import Tokens
 
 NOT_BILLED = frozenset({"error"})  # metered and shown; a cancelled stream's delivered tokens are billed
 
 
+class LineType(StrEnum):
+    """In the order in which lines stand on an invoice."""
+
+    USAGE = "usage"
+    FLAT_FEE = "flat_fee"
+    PERCENTAGE_FEE = "percentage_fee"
+    DISCOUNT = "discount"
+    COMMITMENT = "commitment"  # the true-up to what was committed
+    SERVICE_CREDIT = "service_credit"
+    ADJUSTMENT = "adjustment"  # of an earlier period
+    CREDIT = "credit"  # promotional credit, before tax
+    TOP_UP = "top_up"  # credit that is bought
+
+
 @dataclass(frozen=True)
 class Usage:
-    """Usage of one model, tier and status in `[start, end)`. No price changes inside it."""
+    """Requests of one model, tier, operation, region, context band and status in `[start, end)`. No price changes inside it.
+
+    A dimension that no price of the sheet asks for is '' (0): see `PriceSheet.dimensions`. `context_band`: upper edge, as metering has it.
+    """
 
     start: datetime
     end: datetime
@@ -28,27 +40,61 @@ class Usage:
     status: str
     requests: int
     tokens: Tokens
+    operation: str = ""
+    region: str = ""
+    context_band: int = 0
+
+
+@dataclass(frozen=True)
+class MeterUsage:
+    """What a meter measured in `[start, end)`, by its groups `model`, `tier` and `region` where it has such. `events`: how many."""
+
+    start: datetime
+    end: datetime
+    meter: str
+    quantity: Decimal
+    events: int = 0
+    model: str = ""
+    tier: str = ""
+    region: str = ""
+
+    # What a meter does not know, and so matches only a price for any.
+    operation: ClassVar[str] = ""
+    context_band: ClassVar[int] = 0
 
 
 @dataclass(frozen=True)
 class Line:
-    """Tokens of one kind at one price. `per_million` and the amounts are None where there is no price.
+    """One line. `amount` is what is charged, `residual` what rounding left out: amount_exact = amount + residual.
 
-    `amount` is what is charged, `residual` what rounding left out: amount_exact = amount + residual.
-    A line that is not billed (failed requests) has no price and amounts of zero.
+    `key` names it within its period whatever the amounts, so that two ratings of a period can be compared line by line. `included` is the
+    part of `quantity` that an allowance covered. `unit_amount` for every `per` units is None where no single amount says it. What is
+    not billed (failed requests) has amounts of zero; where there is no price, they are None and the invoice is blocked.
     """
 
-    model: str
-    tier: str
-    kind: Kind
+    type: LineType
+    key: str
     start: datetime
     end: datetime
-    quantity: int
-    billed: bool
-    per_million: Decimal | None
+    explanation: str
     amount_exact: Decimal | None
     amount: Decimal | None
-    explanation: str
+    quantity: Decimal = exact.ZERO
+    included: Decimal = exact.ZERO
+    unit: str = "tokens"
+    billed: bool = True
+    model: str = ""
+    tier: str = ""
+    operation: str = ""
+    region: str = ""
+    context_over: int = 0
+    kind: str = ""
+    charge_model: str = ""
+    unit_amount: Decimal | None = None
+    per: int = 1_000_000
+    tax_rate: Decimal = exact.ZERO
+    detail: dict[str, Any] = field(default_factory=dict)
+    origin: str = ""  # the number of the invoice that an adjustment corrects
 
     @property
     def residual(self) -> Decimal | None:
@@ -58,82 +104,4 @@ class Line:
 
     @property
     def unpriced(self) -> bool:
-        return self.billed and self.per_million is None
-
-
-@dataclass(frozen=True)
-class Part:
-    """Tokens of one kind in one piece of usage, with the price that holds for them: what lines and costs are made from."""
-
-    usage: Usage
-    kind: Kind
-    quantity: int
-    billed: bool
-    price: UnitPrice | None
-
-    @property
-    def cost(self) -> Decimal | None:
-        """Unrounded; None without a price, zero where it is not billed."""
-        if not self.billed:
-            return exact.ZERO
-        return per_unit.amount(self.quantity, self.price.per_million) if self.price else None
-
-
-def parts(usage: Usage, sheet: PriceSheet) -> list[Part]:
-    billed = usage.status not in NOT_BILLED
-    found = []
-    for kind, quantity in partition(usage.tokens).items():
-        if quantity:
-            price = sheet.price(usage.model, kind, usage.tier, usage.start) if billed else None
-            found.append(Part(usage, kind, quantity, billed, price))
-    return found
-
-
-def rate(usages: Iterable[Usage], sheet: PriceSheet) -> tuple[Line, ...]:
-    """Lines in the order model, tier, billed first, kind, time. Splitting or joining `usages` changes nothing in them."""
-    groups: dict[tuple[object, ...], list[Part]] = {}
-    for usage in usages:
-        for part in parts(usage, sheet):
-            # A price that ends and comes back makes two lines: effective_from tells them apart.
-            since = part.price.effective_from if part.price else None
-            per_million = part.price.per_million if part.price else None
-            key = (usage.model, usage.tier, part.kind, part.billed, per_million, since)
-            groups.setdefault(key, []).append(part)
-    order = list(Kind)
-    lines = (_line(group, sheet.currency) for group in groups.values())
-    return tuple(
-        sorted(lines, key=lambda line: (line.model, line.tier, not line.billed, order.index(line.kind), line.start))
-    )
-
-
-def _line(group: Sequence[Part], currency: str) -> Line:
-    first = group[0]
-    quantity = sum(part.quantity for part in group)
-    per_million = first.price.per_million if first.price else None
-    amount_exact = exact.ZERO if not first.billed else None
-    if per_million is not None:
-        amount_exact = per_unit.amount(quantity, per_million)
-    return Line(
-        model=first.usage.model,
-        tier=first.usage.tier,
-        kind=first.kind,
-        start=min(part.usage.start for part in group),
-        end=max(part.usage.end for part in group),
-        quantity=quantity,
-        billed=first.billed,
-        per_million=per_million,
-        amount_exact=amount_exact,
-        amount=None if amount_exact is None else rounded(amount_exact, currency),
-        explanation=_explanation(first, quantity, currency),
-    )
-
-
-def _explanation(part: Part, quantity: int, currency: str) -> str:
-    if not part.billed:
-        return f"{quantity:,} tokens of requests with status {part.usage.status}: not billed"
-    if part.price is None:
-        return f"{quantity:,} tokens without a price in {currency}"
-    how = per_unit.explanation(quantity, part.price.per_million, currency)
-    if part.price.kind is not part.kind:
-        how += f" (the price of {part.price.kind})"
-    return how
+        return self.billed and self.amount is None

@@ -1,17 +1,29 @@
-"""The per-unit charge: so much for a million tokens, whatever the quantity."""
+"""The per-unit charge: so much for every `per` units (a million tokens), whatever the quantity."""
 
 from decimal import Decimal
+from functools import lru_cache
 
 from billing.rating import exact
+from billing.rating.exact import Exact
 
 PER = 1_000_000
-SHIFT = -6  # dividing by PER moves the point; nothing is rounded
 
 
-def amount(quantity: int, per_million: Decimal) -> Decimal:
-    """quantity x per_million / 10^6, to the last digit."""
-    return exact.times(Decimal(quantity), per_million).scaleb(SHIFT, context=exact.EXACT)
+def amount(quantity: Decimal | int, price: Decimal, per: int = PER) -> Exact:
+    """quantity x price / per, to the last digit."""
+    return exact.quotient(exact.times(Decimal(quantity), price), per)
 
 
-def explanation(quantity: int, per_million: Decimal, currency: str) -> str:
-    return f"{quantity:,} tokens x {exact.plain(per_million)} {currency} per million"
+def explanation(quantity: Decimal | int, unit: str, price: Decimal, per: int, currency: str) -> str:
+    return f"{exact.grouped(quantity)} {unit} x {price_text(price, per, currency)}"
+
+
+@lru_cache(maxsize=10_000)
+def price_text(price: Decimal, per: int, currency: str) -> str:
+    return f"{exact.plain(price)} {currency} {each(per)}"
+
+
+def each(per: int) -> str:
+    if per == PER:
+        return "per million"
+    return "each" if per == 1 else f"per {per:,}"

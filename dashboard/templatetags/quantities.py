@@ -18,6 +18,7 @@ register.filter("clock", formats.clock)
 register.filter("month", formats.month)
 register.filter("exact_money", formats.exact_money)
 register.filter("places", formats.places)
+register.filter("signed", formats.signed)
 register.filter("share", formats.share)
 register.filter("words", formats.words)
 

@@ -28,6 +28,7 @@ class DemoState:
     anchor: datetime
     covered_until: datetime
     logins: list[Login] = field(default_factory=list)
+    agreed: bool = False  # contracts and credit were made: they are made once
 
     def save(self) -> None:
         """Replaces the file in one step; its mode is never wider than 0600."""
@@ -35,6 +36,7 @@ class DemoState:
             "anchor": self.anchor.isoformat(),
             "covered_until": self.covered_until.isoformat(),
             "logins": [asdict(login) for login in self.logins],
+            "agreed": self.agreed,
         }
         fresh = self.path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
@@ -57,6 +59,7 @@ def load(data_dir: Path) -> DemoState | None:
         datetime.fromisoformat(found["anchor"]),
         datetime.fromisoformat(found["covered_until"]),
         [Login(**login) for login in found["logins"]],
+        bool(found.get("agreed")),
     )
 
 

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-READ = re.compile(r"environment\.(?:text|integer|number|flag|words|folder)\(\s*\"([A-Z][A-Z0-9_]+)\"")
+READ = re.compile(
+    r"environment\.(?:text|integer|number|flag|words|whole_numbers|signed_numbers|folder)\(\s*\"([A-Z][A-Z0-9_]+)\""
+)
 
 
 def names_in_code() -> set[str]:

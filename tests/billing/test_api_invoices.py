@@ -1,5 +1,6 @@
 """`GET /api/v1/invoices`, its lines, the OpenAPI document, and the values for the dashboard."""
 
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -29,6 +30,8 @@ def test_the_list_has_exactly_the_shape_that_others_script_against(tenant: Tenan
     (row,) = answer["data"]
     as_of = row.pop("as_of")
     assert as_of.endswith("Z")
+    issued = date.fromisoformat(row.pop("issued_on"))
+    assert date.fromisoformat(row.pop("due_on")) - issued == timedelta(days=30)
     assert row == {
         "number": number,
         "tenant": tenant.key,
@@ -39,6 +42,12 @@ def test_the_list_has_exactly_the_shape_that_others_script_against(tenant: Tenan
         "tax": "0.00",
         "total": "2.86",
         "status": "open",
+        "kind": "usage",
+        "credits_applied": "0.00",
+        "amount_due": "2.86",
+        "paid": "0.00",
+        "credited": "0.00",
+        "outstanding": "2.86",
     }
 
 
@@ -61,6 +70,15 @@ def test_lines_carry_price_quantity_exact_amount_and_residual(tenant: TenantInfo
         "tax_rate": "0",
         "currency": "USD",
         "description": "18,059,974 tokens x 0.15 USD per million",
+        "type": "usage",
+        "operation": "",
+        "region": "",
+        "context_over": 0,
+        "included": 0,
+        "charge_model": "per_unit",
+        "unit_price": "0.15",
+        "per": 1_000_000,
+        "adjusts": "",
     }
     assert [line["kind"] for line in answer["data"]] == ["input", "output"]
 

@@ -88,7 +88,7 @@ def test_a_tenants_key_gets_its_own_rows_only(two: Two) -> None:
 
 def test_a_cursor_of_another_tenant_opens_nothing(two: Two) -> None:
     operator = get(INVOICES, key(None), {"limit": "1"}).json()
-    assert [row["tenant"] for row in operator["data"]] == [two.other.key]
+    assert [row["number"] for row in operator["data"]] == [max(two.own_number, two.other_number)]
     mine = get(INVOICES, key(two.own.key), {"cursor": operator["next"]}).json()
     assert {row["tenant"] for row in mine["data"]} <= {two.own.key}
 

@@ -10,9 +10,9 @@ from django.db import connection
 from django.db.utils import IntegrityError
 from django.utils import timezone
 
-from billing import invoices, invoicing, pricebook
+from billing import finalising, invoices, invoicing, pricebook, runs
 from billing.closing import PeriodOpen, close_period
-from billing.models import Invoice, InvoiceSeries, Unchangeable
+from billing.models import Invoice, InvoiceSeries, InvoiceTax, Unchangeable
 from billing.periods import month, month_of
 from metering import public as metering
 from metering.contracts import TenantInfo
@@ -20,6 +20,15 @@ from metering.models import IngestHost
 from tests.billing.conftest import MONTH, NOON, Use, close
 
 pytestmark = pytest.mark.usefixtures("settled")
+
+
+def drafts_of(tenants: list[TenantInfo]) -> list[invoicing.Draft]:
+    """Of MONTH, with everything that was used."""
+    seal = metering.seal_usage(now=True).seal
+    assert seal is not None
+    due = runs.in_month(tenants, "2026-01")
+    found = invoicing.drafts(due, seal, pricebook.current_versions())
+    return [draft for draft in found.values() if isinstance(draft, invoicing.Draft)]
 
 
 def only_invoice(tenant: TenantInfo) -> Invoice:
@@ -50,7 +59,8 @@ def test_a_months_usage_becomes_a_final_invoice_with_its_lines(tenant: TenantInf
     assert (summary.status, summary.period_start, summary.period_end) == ("open", MONTH.start, MONTH.end)
     assert (detail.usage.requests, detail.usage.requests_not_billed) == (3, 1)
     assert (detail.usage.input_tokens, detail.usage.output_tokens) == (18_060_474, 245_896)
-    assert (detail.price_version, detail.rating_version) == (3, 1)
+    assert (detail.price_versions, detail.rating_version) == ({"list": 3}, 2)
+    assert (detail.usage_leaves, len(detail.usage_root)) == (3, 64)
 
 
 @pytest.mark.usefixtures("prices")
@@ -75,7 +85,7 @@ def test_closing_again_names_the_same_invoice_and_what_came_late(
     IngestHost.objects.update(settled_before=settled + timedelta(minutes=2))
     (after,) = close(tenant)
     assert (after.new, after.number) == (False, first.number)
-    assert "late since then, and not on it: 1 requests, 100 input tokens, 10 output tokens" in after.notes[0]
+    assert "late since then, and not on it: 1 events, which the next invoice adjusts" in after.notes[0]
     assert only_invoice(tenant).requests == 1
 
 
@@ -183,14 +193,14 @@ def test_a_final_invoice_refuses_every_change_by_the_models(tenant: TenantInfo, 
     "statement",
     [
         "UPDATE billing_invoice SET total = total + 1, subtotal = subtotal + 1",
-        "UPDATE billing_invoice SET finalised_at = NULL, status = 'draft'",
+        "UPDATE billing_invoice SET finalised_at = NULL",
         "UPDATE billing_invoiceline SET quantity = quantity + 1",
         "UPDATE billing_invoicetax SET rate = 0.19",
         "DELETE FROM billing_invoiceline",
         "DELETE FROM billing_invoicetax",
         "DELETE FROM billing_invoice",
         "INSERT INTO billing_invoicetax (invoice_id, rate, base, amount) SELECT id, 0.5, 0, 0 FROM billing_invoice",
-        "UPDATE billing_price SET per_million = 1",
+        "UPDATE billing_price SET amount = 1",
         "DELETE FROM billing_price",
         "UPDATE billing_pricebookversion SET number = 77",
     ],
@@ -221,15 +231,13 @@ def test_two_finalisers_at_once_make_one_invoice_and_no_gap(use: Use, clickhouse
         pricebook.set_price(model="m", kind=kind, per_million="1", currency="USD")
     for tenant in tenants:
         use(tenant.key, {})
-    seal = metering.seal_usage(now=True).seal
-    assert seal is not None
-    drafts = [draft for draft in invoicing.drafts(MONTH, tenants, seal).values() if isinstance(draft, invoicing.Draft)]
+    drafts = drafts_of(tenants)
     together = threading.Barrier(4)
 
     def finalise() -> list[tuple[str, bool]]:
         try:
             together.wait(10)
-            return [(made.invoice.number, made.new) for made in invoicing.finalise(drafts)]
+            return [(made.invoice.number, made.new) for made in finalising.finalise(drafts)]
         finally:
             connection.close()
 
@@ -252,7 +260,7 @@ def test_a_batch_that_fails_leaves_no_invoice_and_uses_no_number(
         raise OSError("the machine went away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(invoicing, "_taxes", broken)
+        patched.setattr(InvoiceTax.objects, "bulk_create", broken)
         with pytest.raises(OSError, match="went away"):
             close(tenant)
     assert not Invoice.objects.exists()

@@ -1,5 +1,6 @@
 """The price book: what is added, from when it holds, and what is refused."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -20,9 +21,22 @@ def set_price(**fields: Any) -> pricebook.PriceSet:
     return pricebook.set_price(**({"model": "m", "kind": "input", "per_million": "1", "currency": "USD"} | fields))
 
 
-def held(at: datetime, kind: str = "input", tier: str = "standard", model: str = "m") -> Decimal | None:
-    found = pricebook.sheet("USD").price(model, rating.Kind(kind), tier, at)
-    return found.per_million if found else None
+@dataclass(frozen=True)
+class Used:
+    """What decides the price of some usage."""
+
+    model: str = "m"
+    tier: str = "standard"
+    operation: str = "chat"
+    region: str = "eu"
+    context_band: int = 32_000
+
+
+def held(
+    at: datetime, kind: str = "input", tier: str = "standard", model: str = "m", versions: dict[str, int] | None = None
+) -> Decimal | None:
+    found = pricebook.sheet("USD", versions=versions).rule(Used(model, tier), kind, at)
+    return found.amount if found else None
 
 
 def test_the_first_price_holds_from_the_beginning_of_time() -> None:
@@ -65,11 +79,7 @@ def test_a_date_sets_when_a_price_begins_and_the_one_before_holds_until_then() -
 def test_an_older_version_of_the_book_is_still_what_it_was() -> None:
     set_price(per_million="1")
     set_price(per_million="2", effective_from=rating.BEGINNING)
-    assert [
-        price.per_million
-        for version in (1, 2)
-        if (price := pricebook.sheet("USD", version).price("m", rating.Kind.INPUT, "", NOON))
-    ] == [1, 2]
+    assert [held(NOON, versions={"list": version}) for version in (1, 2)] == [1, 2]
 
 
 @pytest.mark.parametrize(

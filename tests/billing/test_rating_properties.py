@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing import rating
-from tests.billing.prices import price, sheet, used
+from tests.billing.prices import price, rate, sheet, used
 
 COUNTS = st.integers(0, 2**40)
 
@@ -34,14 +34,14 @@ def test_the_partition_adds_up(counts: tuple[int, int, int, int, int]) -> None:
 
 @given(st.lists(tokens(), min_size=1, max_size=6), BOOKS)
 def test_lines_hold_every_token_and_amounts_are_exact(usages: list[tuple[int, ...]], book: rating.PriceSheet) -> None:
-    lines = rating.rate([used(counts) for counts in usages], book)  # type: ignore[arg-type]
+    lines = rate([used(counts) for counts in usages], book)  # type: ignore[arg-type]
     assert sum(line.quantity for line in lines) == sum(counts[0] + counts[3] for counts in usages)
     for line in lines:
         assert line.amount_exact is not None
         assert line.amount is not None
         assert line.residual is not None
-        assert line.per_million is not None
-        assert Fraction(line.amount_exact) == Fraction(line.per_million) * line.quantity / 10**6
+        assert line.unit_amount is not None
+        assert Fraction(line.amount_exact) == Fraction(line.unit_amount) * Fraction(line.quantity) / 10**6
         assert Fraction(line.amount) + Fraction(line.residual) == Fraction(line.amount_exact)
         assert abs(line.residual) <= Decimal("0.005")
 
@@ -53,7 +53,7 @@ def test_splitting_and_shuffling_usage_changes_no_charge(
     pieces = [used(part) for counts in usages for part in _split(counts, chance)]  # type: ignore[arg-type]
     chance.shuffle(pieces)
     whole = tuple(sum(counts[i] for counts in usages) for i in range(5))
-    assert rating.rate(pieces, book) == rating.rate([used(whole)], book)  # type: ignore[arg-type]
+    assert rate(pieces, book) == rate([used(whole)], book)  # type: ignore[arg-type]
 
 
 @given(st.lists(tokens(), min_size=1, max_size=6), BOOKS)
@@ -62,7 +62,7 @@ def test_the_costs_of_parts_add_up_to_the_exact_amounts_of_the_lines(
 ) -> None:
     pieces = [used(counts) for counts in usages]  # type: ignore[arg-type]
     costs = sum(Fraction(part.cost or 0) for one in pieces for part in rating.parts(one, book))
-    assert costs == sum(Fraction(line.amount_exact or 0) for line in rating.rate(pieces, book))
+    assert costs == sum(Fraction(line.amount_exact or 0) for line in rate(pieces, book))
 
 
 def _split(counts: tuple[int, ...], chance: random.Random) -> list[tuple[int, ...]]:

@@ -10,6 +10,8 @@ from dashboard import urls
 from metering.contracts import TenantInfo
 from metering.models import QuarantineDecision
 from tests.dashboard.conftest import LogIn
+from tests.dashboard.price_previews import put_preview
+from tests.dashboard.test_documents import CUSTOMERS, STAFFS
 from tests.metering.quarantined import put
 
 STAFF = {"operator", "finance"}
@@ -26,43 +28,70 @@ ROLES_OF = {
     "operator-leakage": {"operator"},
     "margin": STAFF,
     "margin-csv": STAFF,
+    "prices": STAFF,
+    "price-book": STAFF,
+    "price-explain": STAFF,
+    "price-preview": STAFF,
+    "price-preview-result": STAFF,
+    "price-preview-csv": STAFF,
     "customers": STAFF,
     "customer": STAFF,
     "customer-csv": STAFF,
+    "customer-draft": STAFF,
+    "customer-credits": STAFF,
+    "customer-credits-csv": STAFF,
+    "credits": STAFF,
     "invoices": STAFF,
     "invoices-csv": STAFF,
     "invoice": STAFF,
     "portal": {"customer"},
     "portal-csv": {"customer"},
+    "portal-draft": {"customer"},
+    "portal-credits": {"customer"},
+    "portal-credits-csv": {"customer"},
+    "portal-prices": {"customer"},
+    "portal-price-explain": {"customer"},
     "portal-invoices": {"customer"},
     "portal-invoices-csv": {"customer"},
     "portal-invoice": {"customer"},
 }
 # Pages with a form of their own; every other page answers GET alone.
-TAKES_POST = {"operator-quarantine-entry", "operator-quarantine-replay", "operator-quarantine-discard"}
+TAKES_POST = {
+    "operator-quarantine-entry",
+    "operator-quarantine-replay",
+    "operator-quarantine-discard",
+    "price-preview",
+}
 OPEN_TO_ALL = {"home", "login", "logout"}
+DOCUMENTS = {*STAFFS, *CUSTOMERS}  # which roles get them: test_documents.py
 ENTRY = (str(uuid.uuid4()), 0, "missing_field")
+PREVIEW = 4711
 
 
 def address(name: str, tenant: str, number: str) -> str:
-    if name in {"customer", "customer-csv"}:
+    if name in {"customer", "customer-csv", "customer-draft", "customer-credits", "customer-credits-csv"}:
         return reverse(name, args=[tenant])
     if name in {"invoice", "portal-invoice"}:
         return reverse(name, args=[number])
     if name == "operator-quarantine-entry":
         return reverse(name, args=ENTRY)
+    if name == "price-book":
+        return reverse(name, args=["list"])
+    if name in {"price-preview-result", "price-preview-csv"}:
+        return reverse(name, args=[PREVIEW])
     return reverse(name)
 
 
 def test_every_address_of_the_dashboard_is_in_this_matrix() -> None:
     assert get_resolver()
-    assert {pattern.name for pattern in urls.urlpatterns} == set(ROLES_OF) | OPEN_TO_ALL
+    assert {pattern.name for pattern in urls.urlpatterns} == set(ROLES_OF) | OPEN_TO_ALL | DOCUMENTS
 
 
 @pytest.mark.django_db(transaction=True)  # the live view closes the request's connection
 @pytest.mark.parametrize("role", ["operator", "finance", "customer"])
 def test_each_role_opens_its_pages_and_no_other(role: str, tenant: TenantInfo, invoiced: str, log_in: LogIn) -> None:
     put(tenant.key, {"batch": ENTRY[0]})
+    put_preview(PREVIEW)
     client = log_in(role, tenant.key if role == "customer" else None)
     found = {name: client.get(address(name, tenant.key, invoiced)).status_code for name in ROLES_OF}
     assert found == {name: 200 if role in allowed else 403 for name, allowed in ROLES_OF.items()}
@@ -97,7 +126,7 @@ def test_a_form_is_taken_from_its_role_alone_and_with_a_token_of_its_own(
     put(tenant.key, {"batch": ENTRY[0]})
     path, form = address(name, "t", "n"), {"action": "discard", "expected": "1", "tenant": tenant.key}
     assert Client().post(path, form).status_code == 302
-    for role in ("finance", "customer", ""):
+    for role in {"finance", "customer", ""} - ROLES_OF[name]:
         assert log_in(role, tenant.key if role == "customer" else None).post(path, form).status_code == 403
     operator = log_in("operator")
     operator.handler.enforce_csrf_checks = True

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from billing.audit import UnknownInvoice, audit
+from billing.audit import audit
 from billing.invoices import payable
+from billing.settling import UnknownInvoice
 from metering.public import StackCommand
 
 
@@ -34,5 +35,9 @@ class Command(StackCommand):
             f"{report.lines} lines, {invoice.requests:,} requests, {invoice.input_tokens:,} input and "
             f"{invoice.output_tokens:,} output tokens of {invoice.tenant} from {invoice.period_start:%Y-%m-%d} to "
             f"{invoice.period_end:%Y-%m-%d}, recomputed from raw events as of {invoice.watermark.isoformat()} (seal "
-            f"{invoice.seal}, price book {invoice.price_book} v{invoice.price_version}, rating v{invoice.rating_version})"
+            f"{invoice.seal}, prices {_versions(invoice.price_versions)}, rating v{invoice.rating_version})"
         )
+
+
+def _versions(versions: dict[str, int]) -> str:
+    return ", ".join(f"{book} v{number}" for book, number in sorted(versions.items())) or "none"

@@ -1,18 +1,20 @@
 """`manage.py set_price --model M --kind K --per-million X --currency C`"""
 
 from argparse import ArgumentTypeError
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from billing import pricebook
 from billing.public import PriceRefused, set_price
 from billing.rating import ALIASES, BEGINNING, Kind
+from metering.contracts import CONTEXT_EDGES
 from metering.public import StackCommand
 
 
 class Command(StackCommand):
-    help = "Add a price to the price book, as a new version of it; the version is printed."
+    help = "Add a price to the price book, as a new version of it; the version is printed. Prices with tiers: publish_prices."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -23,24 +25,40 @@ class Command(StackCommand):
         parser.add_argument("--per-million", required=True, metavar="X", help="price of a million tokens, e.g. 0.60")
         parser.add_argument("--currency", required=True, help="ISO 4217 code, e.g. USD")
         parser.add_argument("--tier", default="", help="standard, batch, priority, flex... (default: any tier)")
+        parser.add_argument("--operation", default="", help="chat, embedding, image... (default: any)")
+        parser.add_argument("--region", default="", help="where it ran (default: anywhere)")
+        parser.add_argument(
+            "--context-over",
+            type=int,
+            default=0,
+            metavar="TOKENS",
+            help=f"for requests with more input tokens than this: {', '.join(map(str, CONTEXT_EDGES))}",
+        )
+        parser.add_argument(
+            "--book", default=pricebook.LIST, help="a contract's price book (default: the list, which is everybody's)"
+        )
         parser.add_argument(
             "--effective-from",
-            type=_moment,
+            type=moment,
             metavar="DATE",
             help="date (midnight UTC) or RFC 3339 time on a quarter of an hour; default: for the first price of a model, kind, "
             "tier and currency the beginning of time, for a later one the next quarter of an hour",
         )
 
     def run(self, **options: Any) -> str | None:
+        names = (
+            "model",
+            "kind",
+            "per_million",
+            "tier",
+            "operation",
+            "region",
+            "context_over",
+            "book",
+            "effective_from",
+        )
         try:
-            made = set_price(
-                model=options["model"],
-                kind=options["kind"],
-                per_million=options["per_million"],
-                currency=options["currency"].upper(),
-                tier=options["tier"],
-                effective_from=options["effective_from"],
-            )
+            made = set_price(currency=options["currency"].upper(), **{name: options[name] for name in names})
         except PriceRefused as error:
             raise CommandError(str(error)) from error
         since = (
@@ -50,12 +68,8 @@ class Command(StackCommand):
         return str(made.version)
 
 
-def _moment(text: str) -> datetime:
-    """A date is its midnight in UTC; a time needs its offset."""
+def moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is neither a date such as 2026-10-01 nor an RFC 3339 time") from None
-    if moment.tzinfo is None and len(text) > len("2026-10-01"):
-        raise ArgumentTypeError(f"{text!r} has no offset: write e.g. 2026-10-01T06:00Z")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return pricebook.moment(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None

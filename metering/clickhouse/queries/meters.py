@@ -27,12 +27,17 @@ AGGREGATES = {
 
 @dataclass(frozen=True)
 class MeterScope:
-    """Events of one type with a time in `[start_ms, end_ms)`, of some tenants or (None) of all; everything that has arrived."""
+    """Events of one type with a time in `[start_ms, end_ms)`, of some tenants or (None) of all.
+
+    `arrived_from_us` and `arrived_until_us`: only what arrived in between; None: no bound.
+    """
 
     event_type: str
     start_ms: int
     end_ms: int
     tenants: tuple[str, ...] | None = None
+    arrived_from_us: int | None = None
+    arrived_until_us: int | None = None
 
     def parameters(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -42,11 +47,16 @@ class MeterScope:
             "before_ms": self.start_ms - SAME_EVENT_MS,
             "after_ms": self.end_ms + SAME_EVENT_MS,
         }
+        bounds = {"arrived_from_us": self.arrived_from_us, "arrived_until_us": self.arrived_until_us}
+        found |= {name: bound for name, bound in bounds.items() if bound is not None}
         return found | ({"tenants": list(self.tenants)} if self.tenants is not None else {})
 
     def arrivals(self) -> str:
         """A WHERE condition: everything in scope, duplicates included."""
-        return f"type = %(type)s AND {self._between('start_ms', 'end_ms')}"
+        condition = f"type = %(type)s AND {self._between('start_ms', 'end_ms')}"
+        if self.arrived_from_us is not None:
+            condition += " AND ingested_at >= fromUnixTimestamp64Micro(%(arrived_from_us)s, 'UTC')"
+        return condition
 
     def events(self) -> str:
         """A WHERE condition: the events in scope that are the first of their identity."""
@@ -73,6 +83,8 @@ class MeterScope:
 
     def _between(self, start: str, end: str) -> str:
         whose = "tenant IN %(tenants)s AND " if self.tenants is not None else ""
+        if self.arrived_until_us is not None:
+            whose += "ingested_at < fromUnixTimestamp64Micro(%(arrived_until_us)s, 'UTC') AND "
         return (
             f"{whose}NOT observed AND time >= fromUnixTimestamp64Milli(%({start})s, 'UTC')"
             f" AND time < fromUnixTimestamp64Milli(%({end})s, 'UTC')"
@@ -81,7 +93,8 @@ class MeterScope:
 
 @dataclass(frozen=True)
 class MeterUsage:
-    """Columns: window start (epoch s), the value as decimal text, tenant ('' unless `by_tenant`), then the groups as text.
+    """Columns: window start (epoch s), the value as decimal text, tenant ('' unless `by_tenant`), the groups as text, and last, `counted`,
+    the number of events.
 
     `value` and `groups` are paths of plain names; `filters` are pairs of such a path and the texts that are let through.
     """
@@ -94,6 +107,7 @@ class MeterUsage:
     by_tenant: bool
     groups: tuple[tuple[str, ...], ...] = ()
     filters: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    counted: bool = False
 
     def sql(self) -> tuple[str, dict[str, Any]]:
         parameters = self.scope.parameters()
@@ -103,6 +117,7 @@ class MeterUsage:
         ]
         columns.append("tenant AS g_tenant" if self.by_tenant else "'' AS g_tenant")
         columns += [f"{_label(path, f'g{n}', parameters)} AS g{n}" for n, path in enumerate(self.groups)]
+        columns += ["count() AS events"] if self.counted else []
         conditions = [self.scope.events()]
         for number, (path, texts) in enumerate(self.filters):
             parameters[f"f{number}"] = list(texts)

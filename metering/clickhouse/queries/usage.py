@@ -40,20 +40,29 @@ CONTENT = (
 class Scope:
     """Which events: arrival in `[arrived_from, arrived_until)` (None: no bound), time of use in any of `spans`, one tenant or all.
 
-    `spans` are half-open ranges of epoch milliseconds. Events of observing keys are never in it.
+    `spans` are half-open ranges of epoch milliseconds. Events of observing keys are never in it. `tenants`, if any are named, are the
+    only ones. `identities`: the first and the last value of the column `identity`, both within.
     """
 
     spans: tuple[tuple[int, int], ...]
     tenant: str | None = None
     arrived_from: datetime | None = None
     arrived_until: datetime | None = None
+    tenants: tuple[str, ...] = ()
+    identities: tuple[int, int] | None = None
 
     def parameters(self) -> dict[str, Any]:
         bounds = {
             "arrived_from_us": microseconds(self.arrived_from) if self.arrived_from else 0,
             "arrived_until_us": microseconds(self.arrived_until) if self.arrived_until else 2**53,
         }
-        return bounds | ({"tenant": self.tenant} if self.tenant is not None else {})
+        if self.identities is not None:
+            bounds |= {"first_identity": self.identities[0], "last_identity": self.identities[1]}
+        return bounds | self._whose()
+
+    def _whose(self) -> dict[str, Any]:
+        named: dict[str, Any] = {"among": list(self.tenants)} if self.tenants else {}
+        return named | ({"tenant": self.tenant} if self.tenant is not None else {})
 
     def events(self) -> str:
         """A WHERE condition: the events in scope that are the first of their identity."""
@@ -99,6 +108,10 @@ class Scope:
             "NOT observed",
             "ingested_at < fromUnixTimestamp64Micro(%(arrived_until_us)s, 'UTC')",
         ]
+        if self.identities is not None:
+            conditions.insert(0, "identity BETWEEN %(first_identity)s AND %(last_identity)s")
+        if self.tenants:
+            conditions.insert(0, "tenant IN %(among)s")
         if self.tenant is not None:
             conditions.insert(0, "tenant = %(tenant)s")
         if arrived:
@@ -203,7 +216,10 @@ class RawUsage:
 
 @dataclass(frozen=True)
 class SealedUsage:
-    """Usage from the ledger, as of a seal. `start` and `end` lie on bucket edges. Columns as RawUsage."""
+    """Usage from the ledger, as of a seal. `start` and `end` lie on bucket edges. Columns as RawUsage.
+
+    `tenants`, if any are named, are the only ones; they are read together, so callers name neighbours in the order of keys.
+    """
 
     name: ClassVar[str] = "sealed_usage"
     start: datetime
@@ -213,16 +229,19 @@ class SealedUsage:
     tenant: str | None
     as_of: int
     abandoned: tuple[int, ...] = ()
+    tenants: tuple[str, ...] = ()
 
     def sql(self) -> tuple[str, dict[str, Any]]:
         groups = "".join(f", {name} AS g_{name}" for name in self.group_by)
+        among = "tenant IN %(tenants)s AND " if self.tenants else ""
         text = f"""
             SELECT tenant, {window_start(self.window, "bucket")} AS window_s{groups}, {_sums("sum(requests)")}
-            FROM usage_ledger AS l WHERE {_ledger_rows(self.tenant, self.abandoned)}
+            FROM usage_ledger AS l WHERE {among}{_ledger_rows(self.tenant, self.abandoned)}
             GROUP BY tenant, window_s{_grouped(self.group_by)}
             ORDER BY window_s, tenant{_grouped(self.group_by)}
         """
-        return text, ledger_parameters(self.start, self.end, self.tenant, self.as_of, self.abandoned)
+        named = {"tenants": list(self.tenants)} if self.tenants else {}
+        return text, ledger_parameters(self.start, self.end, self.tenant, self.as_of, self.abandoned) | named
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from metering import keys
 from metering.contracts import Scope
-from metering.demo import history, seed, state
+from metering.demo import agreements, history, seed, state
 from metering.demo.provider import CUSTOMERS
 from metering.demo.traffic import BACKLOG, send_until
 from metering.ingest import hosts, local
@@ -48,10 +48,14 @@ class Command(StackCommand):
     def _seed(self) -> str:
         now = datetime.now(UTC)
         demo = state.load(settings.DATA_DIR) or state.begin(settings.DATA_DIR, now)
-        self._say("demo: customers, people, prices, tariffs")
+        self._say("demo: customers, people, prices, contracts, tariffs")
         seed.create_customers()
         seed.create_people(demo)
         seed.set_prices(OutputWrapper(StringIO()))
+        if not demo.agreed:
+            agreements.agree(now, OutputWrapper(StringIO()), self._say)
+            demo.agreed = True
+            demo.save()
         seed.set_tariffs()
         count = self._history(demo, now - BACKLOG)  # the fleet of the live traffic begins there
         self._say("demo: last month's invoices")
