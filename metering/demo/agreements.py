@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -83,8 +84,8 @@ def agree(now: datetime, quiet: OutputWrapper, say: Callable[[str], None]) -> No
             run("create_contract", tenant=key, starts_on=starts_on, time_zone=zone, anchor_day=1, terms=file.name)
     start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     welcome = {"kind": "promotional", "name": "Welcome credit", "expires_at": start + timedelta(days=90)}
-    run("grant_credit", tenant="mango-tutor", amount="25", source="demo:welcome", **welcome)
-    run("grant_credit", tenant="harbor-code", amount="100", kind="paid", name="Prepaid", source="demo:prepaid")
+    run("grant_credit", tenant="mango-tutor", amount=Decimal(25), source="demo:welcome", **welcome)
+    run("grant_credit", tenant="harbor-code", amount=Decimal(100), kind="paid", name="Prepaid", source="demo:prepaid")
 
 
 def _run(quiet: OutputWrapper, say: Callable[[str], None], command: str, **options: Any) -> None:
