@@ -1,13 +1,13 @@
-"""`python -m bench [part ...]`: ingest, query, page, agent; and growth: ten minutes, and only if named. See bench/README.md."""
+"""`python -m bench [part ...]`: ingest, query, page, billing, agent; and growth: ten minutes, and only if named. See bench/README.md."""
 
 import subprocess
 import sys
 
-from bench import agent, growth, ingest, read, report
+from bench import agent, billing, growth, ingest, read, report
 from bench.bodies import TENANTS
 from bench.stack import ROOT, create_tenant, running, setup_django
 
-DEFAULT = ("ingest", "query", "page", "agent")
+DEFAULT = ("ingest", "query", "page", "billing", "agent")
 PARTS = (*DEFAULT, "growth")
 
 
@@ -36,6 +36,8 @@ def _of_the_stack(parts: list[str]) -> list[report.Figure]:
             figures += read.measure_usage(url, tenant_key)
         if "page" in parts:
             figures += read.measure_pages(url, str(data_dir))
+        if "billing" in parts:
+            figures += billing.measure(url, key, data_dir)
         if "growth" in parts:
             figures += growth.measure(ingest.Bench(url, key, pid))
     return figures

@@ -95,7 +95,7 @@ class Bench:
 
     def _probe(self, fresh: list[float], stop: threading.Event) -> None:
         while not stop.wait(0.1):
-            fresh.append(_freshness(self.url, self.key))
+            fresh.append(freshness(self.url, self.key))
 
     def _load(self, kind: str, seconds: float, *, events: int, rate: float = 0) -> dict[str, Any]:
         words = [self.url, self.key, kind, str(seconds), str(events), str(CONNECTIONS), str(rate)]
@@ -129,7 +129,7 @@ def _wait_for(rows: int) -> None:
         time.sleep(0.1)
 
 
-def _freshness(url: str, key: str) -> float:
+def freshness(url: str, key: str) -> float:
     """Seconds from the acknowledgement of one event until a query finds it."""
     identity = f"fresh-{uuid.uuid4()}"
     event = {"id": identity, "tenant": TENANTS[0], "model": "model-0", "input_tokens": 1, "output_tokens": 1}

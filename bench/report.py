@@ -18,6 +18,8 @@ TARGETS: dict[str, tuple[str, float, bool]] = {
     "ingest.doubled": ("events", 0, False),
     "query.usage_p95_ms": ("ms", 100, False),
     "page.p95_ms": ("ms", 100, False),
+    "billing.draft_10k_tenants_s": ("s", 10, False),
+    "billing.audit_s": ("s", 20, False),
     "agent.cpu_percent": ("%", 1, False),
     "agent.lost": ("spans", 0, False),
 }
