@@ -8,6 +8,9 @@ from billing.documents import NoElectronicInvoice, NoSuchDocument, credit_note_p
 from billing.documents import einvoice_xml as invoice_xml
 from billing.documents import itemised_csv as invoice_items
 from billing.documents import pdf as invoice_pdf
+from billing.drilldown import NotUsage
+from billing.drilldown import hours as line_hours
+from billing.drilldown import requests as line_requests
 from billing.forecast import draft
 from billing.invoices import STATUSES as INVOICE_STATUSES
 from billing.invoices import credit_notes, invoice, invoices, payable
@@ -45,6 +48,7 @@ from billing.pricebook import differences as price_book_differences
 from billing.pricebook import in_force as price_book_prices
 from billing.pricebook import remarks as price_book_remarks
 from billing.pricebook import versions_of as price_book_versions
+from billing.proof_document import ProofRefused, proof_document
 from billing.rating import ANY_MODEL, plain
 from billing.tenant_prices import prices_of as tenant_price_list
 
@@ -61,6 +65,7 @@ __all__ = [
     "NoElectronicInvoice",
     "NoSuchDocument",
     "NotExplained",
+    "NotUsage",
     "PeriodOpen",
     "Preview",
     "PreviewRefused",
@@ -73,6 +78,7 @@ __all__ = [
     "PriceRefused",
     "PriceRow",
     "PriceSet",
+    "ProofRefused",
     "Question",
     "RequestExplained",
     "UnknownVersion",
@@ -95,6 +101,8 @@ __all__ = [
     "invoice_pdf",
     "invoice_xml",
     "invoices",
+    "line_hours",
+    "line_requests",
     "margin_report",
     "margin_settled_hour",
     "month",
@@ -108,6 +116,7 @@ __all__ = [
     "price_books",
     "price_preview_run",
     "price_preview_runs",
+    "proof_document",
     "set_price",
     "streamed",
     "tenant_price_list",

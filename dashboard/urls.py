@@ -1,7 +1,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from dashboard import credits, documents, invoices
+from dashboard import credits, documents, drilldown, invoices
 from dashboard.finance import margin, price_explain, price_preview, prices
 from dashboard.login import Login, home
 from dashboard.operator import energy, fleet, ingest, leakage, quarantine
@@ -41,6 +41,8 @@ urlpatterns = [
     path("credits/", credits.all_credits, name="credits"),
     path("invoices/", invoices.all_invoices, name="invoices"),
     path("invoices.csv", invoices.all_csv, name="invoices-csv"),
+    path("invoices/<str:number>/lines/<int:line>/", drilldown.any_line, name="invoice-line"),
+    path("invoices/<str:number>/proof/", drilldown.any_proof, name="invoice-proof"),
     path("invoices/<str:number>.pdf", documents.any_pdf, name="invoice-pdf"),
     path("invoices/<str:number>.xml", documents.any_xml, name="invoice-xml"),
     path("invoices/<str:number>/items.csv", documents.any_items, name="invoice-items"),
@@ -55,6 +57,8 @@ urlpatterns = [
     path("portal/invoices/draft/", invoices.own_draft, name="portal-draft"),
     path("portal/invoices/", invoices.own_invoices, name="portal-invoices"),
     path("portal/invoices.csv", invoices.own_csv, name="portal-invoices-csv"),
+    path("portal/invoices/<str:number>/lines/<int:line>/", drilldown.own_line, name="portal-invoice-line"),
+    path("portal/invoices/<str:number>/proof/", drilldown.own_proof, name="portal-invoice-proof"),
     path("portal/invoices/<str:number>.pdf", documents.own_pdf, name="portal-invoice-pdf"),
     path("portal/invoices/<str:number>.xml", documents.own_xml, name="portal-invoice-xml"),
     path("portal/invoices/<str:number>/items.csv", documents.own_items, name="portal-invoice-items"),

@@ -13,7 +13,8 @@ from billing import proofs
 from billing.api import parameters
 from billing.api.shapes import instant
 from billing.api.views import FinanceView
-from billing.proofs import DigestDiffers, NotBilled, Proof
+from billing.proof_document import document
+from billing.proofs import DigestDiffers, NotBilled
 from billing.stored import UnknownInvoice
 from metering.contracts import Scope
 from metering.public import SeveralRequests
@@ -87,26 +88,7 @@ class ProofView(FinanceView):
             raise NoProof(f"{several}, more than 24 hours apart: name one by `time`: {times}") from several
         except DigestDiffers as error:
             raise NoProof(str(error)) from error
-        return Response(proof_row(found))
-
-
-def proof_row(found: Proof) -> dict[str, Any]:
-    usage, shown = found.part.usage, found.request
-    return {
-        "format": proofs.FORMAT,
-        "invoice": found.invoice.number,
-        "digest": found.invoice.usage_root,
-        "requests": found.invoice.usage_leaves,
-        "request": shown.text,
-        "siblings": [leaf.hex() for leaf in shown.siblings],
-        "path": [{"side": "left" if left else "right", "hash": beside.hex()} for left, beside in shown.path],
-        "tops": [top.hex() for top in found.tops],
-        "period_start": instant(usage.start),
-        "period_end": instant(usage.end),
-        "arrived_from": instant(usage.after.watermark) if usage.after else None,
-        "arrived_before": instant(usage.as_of.watermark),
-        "corrects": found.part.origin or None,
-    }
+        return Response(document(found))
 
 
 def _named(query: QueryDict, name: str) -> str:

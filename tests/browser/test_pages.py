@@ -53,6 +53,9 @@ def test_pages_are_quiet_accessible_and_fit(
     for path in ("/operator/", f"/operator/?tenant={tenant.key}&range=15m", "/ingest/", "/customers/", "/invoices/"):
         look_at(staff, path)
     look_at(staff, f"/invoices/{invoiced}/")
+    look_at(staff, f"/invoices/{invoiced}/lines/1/")
+    look_at(staff, f"/invoices/{invoiced}/lines/1/?hour={NOON:%Y-%m-%dT%H}:00:00Z")
+    look_at(staff, f"/invoices/{invoiced}/proof/?request_id=1")
     customer = browse("customer", tenant.key, width=width, scheme=scheme)
     for path in ("/portal/", "/portal/?month=2026-01", "/portal/?month=2025-01", "/portal/invoices/"):
         look_at(customer, path)

@@ -44,6 +44,8 @@ ROLES_OF = {
     "invoices": STAFF,
     "invoices-csv": STAFF,
     "invoice": STAFF,
+    "invoice-line": STAFF,
+    "invoice-proof": STAFF,
     "portal": {"customer"},
     "portal-csv": {"customer"},
     "portal-draft": {"customer"},
@@ -54,6 +56,8 @@ ROLES_OF = {
     "portal-invoices": {"customer"},
     "portal-invoices-csv": {"customer"},
     "portal-invoice": {"customer"},
+    "portal-invoice-line": {"customer"},
+    "portal-invoice-proof": {"customer"},
 }
 # Pages with a form of their own; every other page answers GET alone.
 TAKES_POST = {
@@ -69,17 +73,17 @@ PREVIEW = 4711
 
 
 def address(name: str, tenant: str, number: str) -> str:
-    if name in {"customer", "customer-csv", "customer-draft", "customer-credits", "customer-credits-csv"}:
-        return reverse(name, args=[tenant])
-    if name in {"invoice", "portal-invoice"}:
-        return reverse(name, args=[number])
-    if name == "operator-quarantine-entry":
-        return reverse(name, args=ENTRY)
-    if name == "price-book":
-        return reverse(name, args=["list"])
-    if name in {"price-preview-result", "price-preview-csv"}:
-        return reverse(name, args=[PREVIEW])
-    return reverse(name)
+    words: dict[str, tuple[object, ...]] = {
+        **dict.fromkeys(
+            ("customer", "customer-csv", "customer-draft", "customer-credits", "customer-credits-csv"), (tenant,)
+        ),
+        **dict.fromkeys(("invoice", "portal-invoice", "invoice-proof", "portal-invoice-proof"), (number,)),
+        **dict.fromkeys(("invoice-line", "portal-invoice-line"), (number, 1)),
+        **dict.fromkeys(("price-preview-result", "price-preview-csv"), (PREVIEW,)),
+        "operator-quarantine-entry": ENTRY,
+        "price-book": ("list",),
+    }
+    return reverse(name, args=words.get(name, ()))
 
 
 def test_every_address_of_the_dashboard_is_in_this_matrix() -> None:
