@@ -1,4 +1,4 @@
-"""A pytest plugin (`-p tests.stack`): one embedded stack for the whole run, in a temporary directory.
+"""A pytest plugin (`-p tests.stack`): one embedded stack for the whole run, in a temporary directory; with `-n` one for each worker.
 
 `DATABASE_URL`, `REDIS_URL` and `CLICKHOUSE_URL` in the environment replace each server, as they do for the application. The
 addresses must be in the environment before pytest-django reads the settings, which is before any conftest is loaded.
@@ -20,8 +20,11 @@ _running: list[tuple[EmbeddedStack, Path]] = []
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests() -> Generator[None, object, object]:
-    _boot()
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    # Of pytest-xdist's processes the workers run tests, each on servers of its own; what hands them out needs none.
+    hands_out = getattr(early_config.known_args_namespace, "numprocesses", None)
+    if not hands_out or "PYTEST_XDIST_WORKER" in os.environ:
+        _boot()
     return (yield)
 
 
