@@ -291,7 +291,8 @@ def test_a_lying_clock_is_refused_on_either_side() -> None:
         ("now", "malformed"),
         (str(NOW_MS), "malformed"),
     ],
-    ids=["float", "bool", "empty", "word", "digits"],  # not the moment: processes that share a run must name tests alike
+    # Not the moment: processes that share a run must name tests alike.
+    ids=["float", "bool", "empty", "word", "digits"],
 )
 def test_what_is_no_time_is_refused(time: Any, reason: str) -> None:
     assert refused(gpu(time=time)) == ("time", reason)
