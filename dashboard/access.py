@@ -11,10 +11,11 @@ from typing import Concatenate, ParamSpec, cast
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
-from metering.public import MembershipInfo, membership_of
+from metering.contracts import TenantInfo
+from metering.public import MembershipInfo, membership_of, tenant
 
 OPERATOR, FINANCE, CUSTOMER = "operator", "finance", "customer"
 P = ParamSpec("P")
@@ -64,6 +65,21 @@ def only(
         return guarded
 
     return decorate
+
+
+def own_tenant(who: Visitor) -> str:
+    """The tenant that a customer asks for. Never None, which would mean everybody's: who belongs to no customer gets a 404."""
+    if not who.tenant:
+        raise Http404("this account belongs to no customer")
+    return who.tenant
+
+
+def customer_named(key: str | None) -> TenantInfo:
+    """404 where there is none."""
+    found = tenant(key) if key else None
+    if found is None:
+        raise Http404(f"there is no customer {key!r}")
+    return found
 
 
 def _refusal(who: Visitor | None, roles: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
@@ -19,9 +19,8 @@ from billing.public import (
     top_up_rule,
 )
 from dashboard import csv, trouble
-from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only
+from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, customer_named, only
 from metering.contracts import TenantInfo
-from metering.public import tenant as tenant_named
 
 PAGE = 100
 TEMPLATE = "credits/detail.html"
@@ -36,32 +35,25 @@ def all_credits(request: HttpRequest, who: Visitor) -> HttpResponse:
 @require_GET
 @only(OPERATOR, FINANCE)
 def customer_credits(request: HttpRequest, who: Visitor, key: str) -> HttpResponse:
-    return _page(request, _tenant(key), "customer-credits-csv", key)
+    return _page(request, customer_named(key), "customer-credits-csv", key)
 
 
 @require_GET
 @only(OPERATOR, FINANCE)
 def customer_credits_csv(request: HttpRequest, who: Visitor, key: str) -> HttpResponse:
-    return _csv(_tenant(key))
+    return _csv(customer_named(key))
 
 
 @require_GET
 @only(CUSTOMER)
 def own_credits(request: HttpRequest, who: Visitor) -> HttpResponse:
-    return _page(request, _tenant(who.tenant), "portal-credits-csv")
+    return _page(request, customer_named(who.tenant), "portal-credits-csv")
 
 
 @require_GET
 @only(CUSTOMER)
 def own_credits_csv(request: HttpRequest, who: Visitor) -> HttpResponse:
-    return _csv(_tenant(who.tenant))
-
-
-def _tenant(key: str | None) -> TenantInfo:
-    found = tenant_named(key) if key else None
-    if found is None:
-        raise Http404(f"there is no customer {key!r}")
-    return found
+    return _csv(customer_named(who.tenant))
 
 
 def _page(request: HttpRequest, tenant: TenantInfo, csv_name: str, *csv_args: str) -> HttpResponse:

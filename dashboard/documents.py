@@ -17,7 +17,7 @@ from billing.public import (
     invoice_xml,
     streamed,
 )
-from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only
+from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only, own_tenant
 
 Made = Callable[[str, str | None], bytes]
 PDF, XML, CSV = "application/pdf", "application/xml", "text/csv; charset=utf-8"
@@ -32,7 +32,7 @@ def any_pdf(request: HttpRequest, who: Visitor, number: str) -> HttpResponseBase
 @require_GET
 @only(CUSTOMER)
 def own_pdf(request: HttpRequest, who: Visitor, number: str) -> HttpResponseBase:
-    return _file(invoice_pdf, number, _own(who), PDF)
+    return _file(invoice_pdf, number, own_tenant(who), PDF)
 
 
 @require_GET
@@ -44,7 +44,7 @@ def any_credit_note(request: HttpRequest, who: Visitor, number: str) -> HttpResp
 @require_GET
 @only(CUSTOMER)
 def own_credit_note(request: HttpRequest, who: Visitor, number: str) -> HttpResponseBase:
-    return _file(credit_note_pdf, number, _own(who), PDF)
+    return _file(credit_note_pdf, number, own_tenant(who), PDF)
 
 
 @require_GET
@@ -56,7 +56,7 @@ def any_xml(request: HttpRequest, who: Visitor, number: str) -> HttpResponseBase
 @require_GET
 @only(CUSTOMER)
 def own_xml(request: HttpRequest, who: Visitor, number: str) -> HttpResponseBase:
-    return _xml(request, number, _own(who))
+    return _xml(request, number, own_tenant(who))
 
 
 @require_GET
@@ -68,14 +68,7 @@ def any_items(request: HttpRequest, who: Visitor, number: str) -> HttpResponseBa
 @require_GET
 @only(CUSTOMER)
 def own_items(request: HttpRequest, who: Visitor, number: str) -> HttpResponseBase:
-    return _items(request, number, _own(who))
-
-
-def _own(who: Visitor) -> str:
-    """The tenant to ask for. Never None, which would mean everybody's."""
-    if not who.tenant:
-        raise Http404("this account belongs to no customer")
-    return who.tenant
+    return _items(request, number, own_tenant(who))
 
 
 def _xml(request: HttpRequest, number: str, tenant: str | None) -> HttpResponseBase:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 
 from billing.contracts import InvoiceDetail, InvoiceLineInfo
 from billing.public import NotUsage, ProofRefused, invoice, line_hours, line_requests, proof_document
-from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only
+from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only, own_tenant
 from dashboard.formats import decimals
 from dashboard.invoices_shown import lines_shown
 
@@ -56,9 +56,7 @@ def own_proof(request: HttpRequest, who: Visitor, number: str) -> HttpResponse:
 
 
 def _own(who: Visitor) -> Place:
-    if not who.tenant:  # None would mean everybody's
-        raise Http404("this account belongs to no customer")
-    return Place("portal-", who.tenant)
+    return Place("portal-", own_tenant(who))
 
 
 def _line(request: HttpRequest, place: Place, number: str, position: int) -> HttpResponse:
@@ -87,10 +85,15 @@ def _line(request: HttpRequest, place: Place, number: str, position: int) -> Htt
     return render(request, "invoices/line_requests.html", context | {"page": page, "following": following})
 
 
-def _found(place: Place, number: str, position: int) -> tuple[InvoiceDetail, InvoiceLineInfo]:
+def _invoice(place: Place, number: str) -> InvoiceDetail:
     found = invoice(number, place.tenant)
     if found is None:
         raise Http404(f"there is no invoice {number!r}")
+    return found
+
+
+def _found(place: Place, number: str, position: int) -> tuple[InvoiceDetail, InvoiceLineInfo]:
+    found = _invoice(place, number)
     line = next((each for each in found.lines if each.position == position), None)
     if line is None:
         raise Http404(f"invoice {number} has no line {position}")
@@ -118,9 +121,7 @@ def _position(text: str | None) -> tuple[datetime, str, str] | None:
 
 
 def _proof(request: HttpRequest, place: Place, number: str) -> HttpResponse:
-    found = invoice(number, place.tenant)
-    if found is None:
-        raise Http404(f"there is no invoice {number!r}")
+    found = _invoice(place, number)
     named = request.GET.get("request_id", "")[:LONGEST].strip()
     source = request.GET.get("source", "")[:LONGEST].strip()
     context: dict[str, Any] = {

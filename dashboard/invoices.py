@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from billing.contracts import INVOICE_COLUMNS, InvoiceLineInfo, InvoiceSummary
 from billing.public import INVOICE_STATUSES, DraftRefused, draft, invoice, invoices, plain
 from dashboard import csv
-from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only
+from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only, own_tenant
 from dashboard.formats import decimals
 from dashboard.invoices_shown import event_said, lines_shown, overdue, state_class
 
@@ -41,7 +41,7 @@ def all_invoices(request: HttpRequest, who: Visitor) -> HttpResponse:
 @require_GET
 @only(CUSTOMER)
 def own_invoices(request: HttpRequest, who: Visitor) -> HttpResponse:
-    return _list(request, _own(who), "portal-invoice", "portal-invoices-csv")
+    return _list(request, own_tenant(who), "portal-invoice", "portal-invoices-csv")
 
 
 @require_GET
@@ -53,7 +53,7 @@ def any_invoice(request: HttpRequest, who: Visitor, number: str) -> HttpResponse
 @require_GET
 @only(CUSTOMER)
 def own_invoice(request: HttpRequest, who: Visitor, number: str) -> HttpResponse:
-    return _page(request, number, _own(who))
+    return _page(request, number, own_tenant(who))
 
 
 @require_GET
@@ -65,14 +65,7 @@ def all_csv(request: HttpRequest, who: Visitor) -> HttpResponse:
 @require_GET
 @only(CUSTOMER)
 def own_csv(request: HttpRequest, who: Visitor) -> HttpResponse:
-    return _csv("invoices.csv", invoices(_own(who), limit=None))
-
-
-def _own(who: Visitor) -> str:
-    """The tenant to ask for. Never None, which would mean everybody's."""
-    if not who.tenant:
-        raise Http404("this account belongs to no customer")
-    return who.tenant
+    return _csv("invoices.csv", invoices(own_tenant(who), limit=None))
 
 
 @require_GET
@@ -84,7 +77,7 @@ def any_draft(request: HttpRequest, who: Visitor, key: str) -> HttpResponse:
 @require_GET
 @only(CUSTOMER)
 def own_draft(request: HttpRequest, who: Visitor) -> HttpResponse:
-    return _draft(request, _own(who), with_customer=False)
+    return _draft(request, own_tenant(who), with_customer=False)
 
 
 def _list(request: HttpRequest, tenant: str | None, page: str, csv_name: str) -> HttpResponse:

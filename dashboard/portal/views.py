@@ -4,19 +4,18 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from billing.contracts import CostToDate
 from billing.public import cost_to_date, invoices, payable, plain
 from dashboard import csv, figures
-from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only
+from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, customer_named, only
 from dashboard.formats import words
 from dashboard.portal.months import Month, chosen, days, offered
 from dashboard.portal.usage import month_of_usage
 from metering.contracts import TenantInfo
-from metering.public import tenant as tenant_named
 from metering.public import tenants
 
 CSV_COLUMNS = (
@@ -36,13 +35,13 @@ CSV_COLUMNS = (
 @require_GET
 @only(CUSTOMER)
 def portal(request: HttpRequest, who: Visitor) -> HttpResponse:
-    return _usage_page(request, _tenant(who.tenant), "usage")
+    return _usage_page(request, customer_named(who.tenant), "usage")
 
 
 @require_GET
 @only(CUSTOMER)
 def portal_csv(request: HttpRequest, who: Visitor) -> HttpResponse:
-    return _usage_csv(request, _tenant(who.tenant))
+    return _usage_csv(request, customer_named(who.tenant))
 
 
 @require_GET
@@ -54,20 +53,13 @@ def customers(request: HttpRequest, who: Visitor) -> HttpResponse:
 @require_GET
 @only(OPERATOR, FINANCE)
 def customer(request: HttpRequest, who: Visitor, key: str) -> HttpResponse:
-    return _usage_page(request, _tenant(key), "customers")
+    return _usage_page(request, customer_named(key), "customers")
 
 
 @require_GET
 @only(OPERATOR, FINANCE)
 def customer_csv(request: HttpRequest, who: Visitor, key: str) -> HttpResponse:
-    return _usage_csv(request, _tenant(key))
-
-
-def _tenant(key: str | None) -> TenantInfo:
-    found = tenant_named(key) if key else None
-    if found is None:
-        raise Http404(f"there is no customer {key!r}")
-    return found
+    return _usage_csv(request, customer_named(key))
 
 
 def _usage_page(request: HttpRequest, info: TenantInfo, section: str) -> HttpResponse:
