@@ -1,12 +1,12 @@
 """A proof as the document that is given out, by the API and by pages; docs/proof.md describes it, docs/check_proof.py checks it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from billing import proofs
 from billing.proofs import DigestDiffers, NotBilled, Proof
 from billing.stored import UnknownInvoice
-from metering.public import SeveralRequests
+from metering.public import SeveralRequests, instant
 
 
 class ProofRefused(LookupError):
@@ -35,13 +35,9 @@ def document(found: Proof) -> dict[str, Any]:
         "siblings": [leaf.hex() for leaf in shown.siblings],
         "path": [{"side": "left" if left else "right", "hash": beside.hex()} for left, beside in shown.path],
         "tops": [top.hex() for top in found.tops],
-        "period_start": _instant(usage.start),
-        "period_end": _instant(usage.end),
-        "arrived_from": _instant(usage.after.watermark) if usage.after else None,
-        "arrived_before": _instant(usage.as_of.watermark),
+        "period_start": instant(usage.start),
+        "period_end": instant(usage.end),
+        "arrived_from": instant(usage.after.watermark) if usage.after else None,
+        "arrived_before": instant(usage.as_of.watermark),
         "corrects": found.part.origin or None,
     }
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Moments as whole numbers since the epoch, exactly: `datetime.timestamp` would round through a float."""
+"""Moments as whole numbers since the epoch, exactly: `datetime.timestamp` would round through a float. And as text."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,11 @@ def milliseconds(moment: datetime) -> int:
 def seconds(moment: datetime) -> int:
     """Rounded down."""
     return (moment - EPOCH) // timedelta(seconds=1)
+
+
+def instant(moment: datetime) -> str:
+    """RFC 3339 in UTC with a Z; the fraction only where there is one."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def from_microseconds(count: int) -> datetime:

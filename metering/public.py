@@ -34,6 +34,7 @@ from metering.management.base import StackCommand
 from metering.meter_totals import MeterTotal, UnknownMeter, meter_totals
 from metering.meters import MeterInfo
 from metering.meters import find as find_meter
+from metering.moments import instant
 from metering.months_used import months_used
 from metering.named_requests import RequestInfo, request_named
 from metering.problems import problem
@@ -194,6 +195,7 @@ __all__ = [
     "fleet_scopes",
     "holding_hosts",
     "ingest_health",
+    "instant",
     "issue_key",
     "late_usage",
     "latest_seal",

@@ -5,12 +5,13 @@ from typing import Any
 
 from rest_framework import serializers
 
-from billing.api.shapes import Money, instant
+from billing.api.shapes import Money
 from billing.contract_terms import ContractInfo, Revision
 from billing.contracts import Period
 from billing.customers import CustomerInfo
 from billing.rating import plain
 from billing.terms_json import terms_shown
+from metering.public import instant
 
 CONTRACT_COLUMNS = (
     "number",

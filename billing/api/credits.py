@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from billing import credit_reading
 from billing.api import parameters
 from billing.api.access import tenant_asked
-from billing.api.shapes import Money, instant
+from billing.api.shapes import Money
 from billing.api.views import CURSOR, LIMIT, TENANT, FinanceView
 from billing.contracts import (
     CREDIT_COLUMNS,
@@ -26,6 +26,7 @@ from billing.contracts import (
     CreditGrantInfo,
 )
 from metering.contracts import Scope
+from metering.public import instant
 from metering.public_api import InvalidParameter, credential_of
 
 Row = TypeVar("Row")

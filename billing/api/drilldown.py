@@ -12,13 +12,14 @@ from rest_framework.response import Response
 
 from billing import drilldown
 from billing.api import parameters
-from billing.api.shapes import Money, instant
+from billing.api.shapes import Money
 from billing.api.views import CURSOR, FinanceView
 from billing.drilldown import NotUsage, Position, RequestShare, Share, UnknownLine
 from billing.invoices import payable
 from billing.rating import plain
 from billing.stored import UnknownInvoice
 from metering.contracts import Scope
+from metering.public import instant
 from metering.public_api import InvalidParameter, credential_of
 
 WINDOWS = ("hour", "request")

@@ -14,10 +14,10 @@ from billing import margin, periods
 from billing.api import margin_shapes, parameters
 from billing.api.access import tenant_asked
 from billing.api.pages import paged
-from billing.api.shapes import instant
 from billing.api.views import CURSOR, LIMIT, MONTHS, TENANT, FinanceView
 from billing.contracts import MarginReport, MarginRow
 from metering.contracts import Credential, Scope
+from metering.public import instant
 from metering.public_api import InvalidParameter, credential_of
 
 HOURS = f"{MONTHS}, on a whole hour"

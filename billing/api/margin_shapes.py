@@ -9,9 +9,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from billing.api.shapes import Money, instant
+from billing.api.shapes import Money
 from billing.contracts import MarginAmounts, MarginGap, MarginRow
 from billing.rating import plain
+from metering.public import instant
 
 SIDES = ("revenue", "energy_cost", "gpu_cost")
 QUANTITIES = ("requests", "measured_requests", "unpriced_tokens", "energy_kwh", "gpu_hours")

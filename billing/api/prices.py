@@ -15,12 +15,13 @@ from rest_framework.response import Response
 from billing import pricebook, rating
 from billing.api import parameters
 from billing.api.access import tenant_asked
-from billing.api.shapes import Money, instant
+from billing.api.shapes import Money
 from billing.api.views import CURSOR, LIMIT, TENANT, FinanceView
 from billing.price_explanation import NotExplained, PriceExplained, Question, explain_price, explain_request
 from billing.pricebook import PriceInfo
 from billing.tenant_prices import prices_of
 from metering.contracts import Credential, Scope
+from metering.public import instant
 from metering.public_api import InvalidParameter, credential_of
 
 COLUMNS = (

@@ -11,13 +11,12 @@ from rest_framework.response import Response
 
 from billing import proofs
 from billing.api import parameters
-from billing.api.shapes import instant
 from billing.api.views import FinanceView
 from billing.proof_document import document
 from billing.proofs import DigestDiffers, NotBilled
 from billing.stored import UnknownInvoice
 from metering.contracts import Scope
-from metering.public import SeveralRequests
+from metering.public import SeveralRequests, instant
 from metering.public_api import InvalidParameter, credential_of
 
 LONGEST = 128  # of an id or a source, as ingest takes them

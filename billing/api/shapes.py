@@ -3,7 +3,6 @@
 Money and prices are strings with all their digits; a JSON number would become a binary fraction in most readers.
 """
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from rest_framework import serializers
 from billing.contracts import CostRow, CreditNoteInfo, DraftInfo, Forecast, InvoiceLineInfo, InvoiceSummary
 from billing.rating import plain
 from metering.contracts import MEASURES
+from metering.public import instant
 
 LINE_COLUMNS = (
     "line",
@@ -156,11 +156,6 @@ def _forecast(row: Forecast) -> dict[str, Any]:
         "days_left": plain(row.days_left),
         "method": row.method,
     }
-
-
-def instant(moment: datetime) -> str:
-    """RFC 3339 in UTC with a Z; the fraction only where there is one."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class Money(serializers.CharField):

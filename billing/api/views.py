@@ -20,6 +20,7 @@ from billing.api.renderers import CsvRenderer
 from billing.contracts import CREDIT_NOTE_COLUMNS, INVOICE_COLUMNS, CostRow
 from billing.invoicing import DraftRefused
 from metering.contracts import DIMENSIONS, Scope
+from metering.public import instant
 from metering.public_api import InvalidParameter, KeyAuthentication, credential_of, problem_handler
 
 TENANT = OpenApiParameter("tenant", str, description="for an operator's key: only this tenant")
@@ -94,7 +95,7 @@ class UsageView(FinanceView):
         rows = _costs(ask, tenant)
         page, following = paged(rows, ask, _position)
         shown = [shapes.usage_row(row, ask.group_by) for row in page]
-        return self.answer(request, shapes.usage_columns(ask.group_by), shown, following, as_of=shapes.instant(as_of))
+        return self.answer(request, shapes.usage_columns(ask.group_by), shown, following, as_of=instant(as_of))
 
 
 class InvoicesView(FinanceView):
@@ -186,4 +187,4 @@ def _costs(ask: parameters.UsageAsk, tenant: str | None) -> list[CostRow]:
 
 
 def _position(row: CostRow) -> list[Any]:
-    return [shapes.instant(row.window_start), row.tenant, *row.groups.values(), row.currency]
+    return [instant(row.window_start), row.tenant, *row.groups.values(), row.currency]

@@ -6,7 +6,6 @@ What is made of no requests (fees, discounts, credits) is one row. Rows are made
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain, islice
@@ -16,6 +15,7 @@ from billing.documents import reading
 from billing.documents.document import Document, DocumentLine
 from billing.rating.exact import plain
 from billing.rating.rounding import rounded
+from metering.public import instant
 
 COLUMNS = (
     *("line", "type", "model", "tier", "operation", "region", "kind", "start", "end", "request_id", "source", "status"),
@@ -85,8 +85,8 @@ def _whole(document: Document, line: DocumentLine) -> Row:
 def _hours(document: Document, line: DocumentLine) -> Iterator[Row]:
     for hour in drilldown.hours(document.number, line.position, document.tenant).hours:
         yield _row(document, line) | {
-            "start": _instant(hour.start),
-            "end": _instant(hour.end),
+            "start": instant(hour.start),
+            "end": instant(hour.end),
             "requests": str(hour.requests),
             "quantity": str(hour.quantity),
             "amount_exact": plain(hour.amount_exact),
@@ -101,8 +101,8 @@ def _requests(document: Document, line: DocumentLine) -> Iterator[Row]:
         for one in page.requests:
             request = one.request
             yield _row(document, line) | {
-                "start": _instant(request.time),
-                "end": _instant(request.time),
+                "start": instant(request.time),
+                "end": instant(request.time),
                 "request_id": _safe(request.id),
                 "source": _safe(request.source),
                 "status": request.status,
@@ -127,8 +127,8 @@ def _row(document: Document, line: DocumentLine) -> Row:
         "operation": _safe(line.operation),
         "region": _safe(line.region),
         "kind": _safe(line.kind),
-        "start": _instant(line.start),
-        "end": _instant(line.end),
+        "start": instant(line.start),
+        "end": instant(line.end),
         "unit": _safe(line.unit),
         "billed": "true" if line.billed else "false",
         "currency": document.currency,
@@ -138,10 +138,6 @@ def _row(document: Document, line: DocumentLine) -> Row:
 
 def _money(document: Document, amount: Decimal) -> str:
     return format(rounded(amount, document.currency), "f")
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _safe(text: str) -> str:

@@ -14,9 +14,9 @@ from metering.api import energy_shapes as shapes
 from metering.api.access import HasScope, KeyAuthentication, credential_of, require_operator
 from metering.api.bodies import ExactJsonRenderer
 from metering.api.energy_parameters import EnergyAsk, Position, encoded, energy_ask
-from metering.api.meter_shapes import instant
 from metering.api.problems import InvalidParameter, problem_handler
 from metering.contracts import Scope
+from metering.moments import instant
 from metering.telemetry.energy.report import GROUPS, WINDOWS, EnergyReport, EnergyRow, energy_report
 
 MOMENT = "RFC 3339 with an offset, or a date (its midnight in UTC), on a whole hour"

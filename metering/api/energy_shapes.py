@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from metering.api.bodies import plain
-from metering.api.meter_shapes import instant
+from metering.moments import instant
 from metering.telemetry.energy.amounts import Amounts
 from metering.telemetry.energy.report import GROUPS, LABELS, EnergyRow
 

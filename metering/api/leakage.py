@@ -14,9 +14,9 @@ from metering.api import leakage_shapes as shapes
 from metering.api.access import HasScope, KeyAuthentication, credential_of, require_operator
 from metering.api.bodies import ExactJsonRenderer
 from metering.api.leakage_parameters import LeakageAsk, Position, encoded, leakage_ask
-from metering.api.meter_shapes import instant
 from metering.api.problems import InvalidParameter, problem_handler
 from metering.contracts import Scope
+from metering.moments import instant
 from metering.telemetry.reconciliation.report import (
     GROUPS,
     WINDOWS,

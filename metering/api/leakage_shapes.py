@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from metering.api.meter_shapes import instant
+from metering.moments import instant
 from metering.telemetry.reconciliation.alerts import KINDS, LeakageAlert
 from metering.telemetry.reconciliation.findings import BAD, WARN, LeakageFinding
 from metering.telemetry.reconciliation.hours import Counted, Incomplete, Leakage

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -12,6 +11,7 @@ from rest_framework.renderers import BaseRenderer
 from metering.api.bodies import plain
 from metering.meter_usage import MeterQuery, MeterRow
 from metering.meters import Aggregation, MeterInfo
+from metering.moments import instant
 from metering.windows import WindowSize
 
 
@@ -50,11 +50,6 @@ def csv_text(ask: MeterQuery, rows: Iterable[MeterRow]) -> str:
         ends = (instant(row.window_start), instant(row.window_end))
         writer.writerow((*ends, row.subject or "", *row.groups.values(), plain(row.value)))
     return held.getvalue()
-
-
-def instant(moment: datetime) -> str:
-    """RFC 3339 in UTC with a Z; the fraction only where there is one."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _row(row: MeterRow) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from metering.api.meter_shapes import instant
+from metering.moments import instant
 from metering.quarantine.bulk import BulkOutcome
 from metering.quarantine.conflicts import Conflict
 from metering.quarantine.counting import EntryCounts

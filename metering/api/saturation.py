@@ -14,7 +14,6 @@ from rest_framework.views import APIView
 from metering.api import saturation_shapes as shapes
 from metering.api.access import HasScope, KeyAuthentication, credential_of, require_operator
 from metering.api.bodies import ExactJsonRenderer
-from metering.api.meter_shapes import instant
 from metering.api.problems import InvalidParameter, problem_handler
 from metering.api.saturation_parameters import (
     CURRENT,
@@ -27,6 +26,7 @@ from metering.api.saturation_parameters import (
 )
 from metering.clickhouse.queries.fleet import ENGINE_GROUPS
 from metering.contracts import Scope
+from metering.moments import instant
 from metering.telemetry.fleet import fleet_engines
 from metering.telemetry.fleet_history import SaturationPoint, saturation_series
 from metering.telemetry.progress import closed_until

@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from metering.api.meter_shapes import instant
+from metering.moments import instant
 from metering.telemetry.fleet_history import SaturationPoint
 from metering.telemetry.saturation import CONSTRAINTS, READINGS
 from metering.telemetry.saturation_scopes import BoundShare, EngineState, ScopeState

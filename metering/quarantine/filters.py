@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from metering.clickhouse.queries.quarantine import Key, Subset
 from metering.models import ApiKey
-from metering.moments import microseconds
+from metering.moments import instant, microseconds
 
 LONGEST_WORD = 256
 WORDS = ("reason", "tenant", "decoder", "api_key", "text")
@@ -71,7 +71,7 @@ class EntryFilter:
         found = {name: getattr(self, name) for name in WORDS if getattr(self, name)}
         found |= {"state": self.state} if self.state != State.OPEN else {}
         bounds = {"from": self.start, "to": self.end}
-        return found | {name: _text(moment) for name, moment in bounds.items() if moment is not None}
+        return found | {name: instant(moment) for name, moment in bounds.items() if moment is not None}
 
     def subset(self) -> Subset:
         """All of it but the state, which ClickHouse does not know."""
@@ -141,7 +141,3 @@ def _moment(name: str, text: object) -> datetime | None:
     if not 1970 <= moment.year < 2200:
         raise UnknownFilter(name, f"{str(text)[:80]!r} lies outside of 1970 to 2200")
     return moment
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
