@@ -1,11 +1,10 @@
 """`python -m bench [part ...]`: ingest, query, page, billing, agent; and growth: ten minutes, and only if named. See bench/README.md."""
 
-import subprocess
 import sys
 
 from bench import agent, billing, growth, ingest, read, report
 from bench.bodies import TENANTS
-from bench.stack import ROOT, create_tenant, running, setup_django
+from bench.stack import create_tenant, manage, running, setup_django
 
 DEFAULT = ("ingest", "query", "page", "billing", "agent")
 PARTS = (*DEFAULT, "growth")
@@ -27,25 +26,20 @@ def _of_the_stack(parts: list[str]) -> list[report.Figure]:
         setup_django()
         for tenant in TENANTS:
             create_tenant(tenant)
-        key = _manage(data_dir, "create_api_key", "--operator", "--scopes", "ingest,usage:read")
-        tenant_key = _manage(data_dir, "create_api_key", "--tenant", TENANTS[0], "--scopes", "ingest,usage:read")
+        key = manage(data_dir, "create_api_key", "--operator", "--scopes", "ingest,usage:read")
+        tenant_key = manage(data_dir, "create_api_key", "--tenant", TENANTS[0], "--scopes", "ingest,usage:read")
         figures = []
         if "ingest" in parts:
             figures += ingest.Bench(url, key, pid).measure()
         if "query" in parts:
             figures += read.measure_usage(url, tenant_key)
         if "page" in parts:
-            figures += read.measure_pages(url, str(data_dir))
+            figures += read.measure_pages(url, data_dir)
         if "billing" in parts:
             figures += billing.measure(url, key, data_dir)
         if "growth" in parts:
             figures += growth.measure(ingest.Bench(url, key, pid))
     return figures
-
-
-def _manage(data_dir: object, *arguments: str) -> str:
-    command = [sys.executable, "manage.py", *arguments, "--data-dir", str(data_dir)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

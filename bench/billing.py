@@ -6,8 +6,6 @@ sealed as every event is, beside ninety million of others.
 
 import os
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,7 +15,7 @@ from typing import Any
 
 from bench.ingest import freshness, statement
 from bench.report import Figure, figure
-from bench.stack import ROOT
+from bench.stack import manage
 
 TENANTS = int(os.environ.get("BENCH_TENANTS", "10000"))
 AUDITED = int(os.environ.get("BENCH_AUDITED_EVENTS", "10000000"))
@@ -32,8 +30,7 @@ def measure(url: str, key: str, data_dir: Path) -> list[Figure]:
     freshness(url, key)  # one event through the front door: from then on the host says up to when it may be sealed
     start = _last_month()
     _prices()
-    made = [*_ten_thousand(start)]
-    return made + _audit(start, data_dir)
+    return _ten_thousand(start) + _audit(start, data_dir)
 
 
 def _ten_thousand(start: datetime) -> list[Figure]:
@@ -75,11 +72,11 @@ def _audit(start: datetime, data_dir: Path) -> list[Figure]:
 
     create_tenant(BIG)
     _events(start)
-    _, sealing_s = _timed(lambda: _manage(data_dir, "seal", "--now"))
+    _, sealing_s = _timed(lambda: manage(data_dir, "seal", "--now"))
     number, closing_s = _timed(
-        lambda: _manage(data_dir, "close_period", "--tenant", BIG, "--period", f"{start:%Y-%m}", "--wait", "120")
+        lambda: manage(data_dir, "close_period", "--tenant", BIG, "--period", f"{start:%Y-%m}", "--wait", "120")
     )
-    said, audit_s = _timed(lambda: _manage(data_dir, "audit_invoice", number))
+    said, audit_s = _timed(lambda: manage(data_dir, "audit_invoice", number))
     rows = statement("SELECT count() FROM requests")[0][0]
     return [
         figure("billing.seal_s", sealing_s, unit="s", note=f"{AUDITED:,} events"),
@@ -182,13 +179,3 @@ def _events(start: datetime) -> None:
                 FROM numbers({count})
                 """
             )
-
-
-def _manage(data_dir: Path, *arguments: str) -> str:
-    command = [sys.executable, "manage.py", *arguments, "--data-dir", str(data_dir)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(arguments)}: {done.stderr[-2000:]}")
-    if not done.stdout.strip():
-        raise RuntimeError(f"{' '.join(arguments)} printed nothing: {done.stderr[-2000:]}")
-    return done.stdout.strip()

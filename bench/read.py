@@ -1,15 +1,14 @@
 """What readers wait for: the usage query, the pages, the audit of an invoice. Run after ingest has filled the tables."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 
 from bench.report import Figure, figure, percentile
-from bench.stack import ROOT
+from bench.stack import manage
 
 REPEATS = 40
 
@@ -27,14 +26,8 @@ def measure_usage(url: str, key: str) -> list[Figure]:
     return [figure("query.usage_p95_ms", percentile(times, 0.95), note="30 days by day and model, one tenant")]
 
 
-def measure_pages(url: str, data_dir: str) -> list[Figure]:
-    password = subprocess.run(
-        [sys.executable, "manage.py", "create_user", "bench-operator", "--role", "operator", "--data-dir", data_dir],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+def measure_pages(url: str, data_dir: Path) -> list[Figure]:
+    password = manage(data_dir, "create_user", "bench-operator", "--role", "operator")
     with httpx.Client(base_url=url, timeout=30, follow_redirects=True) as client:
         client.get("/login/")
         form = {"username": "bench-operator", "password": password, "csrfmiddlewaretoken": client.cookies["csrftoken"]}

@@ -52,6 +52,17 @@ def setup_django() -> None:
     django.setup()
 
 
+def manage(data_dir: Path, *arguments: str) -> str:
+    """What a command of the running stack prints. Raises RuntimeError if it fails, or prints nothing."""
+    command = [sys.executable, "manage.py", *arguments, "--data-dir", str(data_dir)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {done.stderr[-2000:]}")
+    if not done.stdout.strip():
+        raise RuntimeError(f"{' '.join(arguments)} printed nothing: {done.stderr[-2000:]}")
+    return done.stdout.strip()
+
+
 def create_tenant(key: str) -> None:
     from metering.public import create_tenant as create
 
