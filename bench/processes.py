@@ -74,3 +74,11 @@ class Watch:
                 continue
             found.append((next((role for role, word in ROLES.items() if word in line), "other"), process))
         return found
+
+
+def web_process(up_pid: int) -> int:
+    """The pid of the web server below `manage.py up`, which serves by children of its own. Raises RuntimeError if it does not run."""
+    for process in psutil.Process(up_pid).children():
+        if ROLES["web"] in " ".join(process.cmdline()):
+            return process.pid
+    raise RuntimeError("no web process below manage.py up")

@@ -1,14 +1,12 @@
-"""What readers wait for: the usage query, the pages, the audit of an invoice. Run after ingest has filled the tables."""
+"""What readers wait for: the usage query. Run after ingest has filled the tables. Pages are in pages.py."""
 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 
 from bench.report import Figure, figure, percentile
-from bench.stack import manage
 
 REPEATS = 40
 
@@ -24,16 +22,6 @@ def measure_usage(url: str, key: str) -> list[Figure]:
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
         times = _timed(lambda: client.get("/api/v1/usage", params=query).raise_for_status())
     return [figure("query.usage_p95_ms", percentile(times, 0.95), note="30 days by day and model, one tenant")]
-
-
-def measure_pages(url: str, data_dir: Path) -> list[Figure]:
-    password = manage(data_dir, "create_user", "bench-operator", "--role", "operator")
-    with httpx.Client(base_url=url, timeout=30, follow_redirects=True) as client:
-        client.get("/login/")
-        form = {"username": "bench-operator", "password": password, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
-        client.post("/login/", data=form, headers={"Referer": url}).raise_for_status()
-        times = _timed(lambda: client.get("/operator/").raise_for_status())
-    return [figure("page.p95_ms", percentile(times, 0.95), note="/operator/, logged in")]
 
 
 def _timed(call: Callable[[], object]) -> list[float]:

@@ -1,5 +1,6 @@
 """The whole stack, started as a user starts it, in a data directory of its own; and Django set up to look into it."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,8 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from config.stack import STACK_FILE
+from metering.embedded.secretsfile import write_private
 from metering.embedded.stack import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,13 +21,14 @@ START_TIMEOUT_S = 120
 
 
 @contextmanager
-def running(data_dir: Path) -> Iterator[tuple[str, int]]:
-    """`manage.py up` on an empty `data_dir`; yields the web address and the pid. Everything is stopped and removed at the end."""
+def running(data_dir: Path, *options: str) -> Iterator[tuple[str, int]]:
+    """`manage.py up` with `options` on an empty `data_dir`; yields the web address and the pid. Everything is stopped and removed
+    at the end."""
     shutil.rmtree(data_dir, ignore_errors=True)
     data_dir.mkdir(parents=True)
     port = free_port()
     log = data_dir / "up.log"
-    command = [sys.executable, "manage.py", "up", "--port", str(port), "--data-dir", str(data_dir)]
+    command = [sys.executable, "manage.py", "up", "--port", str(port), "--data-dir", str(data_dir), *options]
     with log.open("w") as output:
         up = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
     try:
@@ -34,6 +39,37 @@ def running(data_dir: Path) -> Iterator[tuple[str, int]]:
         up.send_signal(signal.SIGTERM)
         up.wait(30)
         shutil.rmtree(data_dir, ignore_errors=True)
+
+
+@contextmanager
+def quiet(data_dir: Path) -> Iterator[tuple[str, int]]:
+    """Databases and web alone, for tables that were filled by hand: nothing seals, sums up or trains while pages are timed.
+
+    Yields the web address and its pid. `data_dir` is kept: one that has been filled already can be used again.
+    """
+    from metering.embedded import services
+    from metering.embedded.stack import EmbeddedStack
+
+    stack = EmbeddedStack(data_dir)
+    urls = replace(stack.build(), web_url=f"http://127.0.0.1:{(port := free_port())}")
+    web = services.web(
+        data_dir, port, {"DJANGO_SETTINGS_MODULE": "config.settings", "TALLYWATT_DATA_DIR": str(data_dir)}
+    )
+    try:
+        for _ in stack.start():
+            pass
+        write_private(data_dir / STACK_FILE, json.dumps(asdict(urls)))
+        os.environ["TALLYWATT_DATA_DIR"] = str(data_dir)
+        for command in (["migrate", "--skip-checks"], ["clickhouse_migrate"]):
+            subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        web.child.start()
+        web.child.wait_ready(web.answers, services.STARTED_S)
+        yield urls.web_url, web.child.pid
+    finally:
+        web.child.ask_to_stop()
+        web.child.wait_stopped(10)
+        (data_dir / STACK_FILE).unlink(missing_ok=True)
+        stack.stop(30)
 
 
 def _wait_ready(up: "subprocess.Popen[bytes]", log: Path) -> None:

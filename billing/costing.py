@@ -24,12 +24,13 @@ from metering.contracts import MEASURES, SealInfo, TenantInfo, UsageRow
 
 @dataclass(frozen=True)
 class _Ask:
-    """What was asked for. `only`: one tenant's key, None all."""
+    """What was asked for. `only`: one tenant's key, None all. `among`: of all, these alone, if any are named."""
 
     span: Period
     only: str | None
     groups: tuple[str, ...]
     window: str
+    among: tuple[str, ...] = ()
 
     def holds(self, since: datetime, until: datetime) -> bool:
         return self.span.start <= since and until <= self.span.end
@@ -80,15 +81,17 @@ def costed_usage(
     group_by: Sequence[str],
     window: str,
     by_tenant: bool = False,
+    among: Sequence[str] = (),
 ) -> list[CostRow]:
     """Usage of `[start, end)` with its cost, ordered by window, tenant, groups and currency.
 
-    `tenant` None: all, summed unless `by_tenant`. `group_by`: metering.contracts.DIMENSIONS. The currency is always a group.
-    Raises ValueError as metering.public.current_usage does.
+    `tenant` None: all, or those `among` them (at most a few hundred), summed unless `by_tenant`. `group_by`:
+    metering.contracts.DIMENSIONS. The currency is always a group. Raises ValueError as metering.public.current_usage does.
     """
     asked = tuple(dict.fromkeys(group_by))
     sums: defaultdict[tuple[datetime, str, tuple[str | int, ...], str], _Sum] = defaultdict(_Sum)
-    for one in _costed(_Ask(Period(start, end), tenant, asked, window), _tenants(tenant)):
+    ask = _Ask(Period(start, end), tenant, asked, window, tuple(among))
+    for one in _costed(ask, _tenants(tenant, ask.among)):
         at = start if window == "total" else one.row.window_start
         groups = tuple(getattr(one.row, name) for name in asked)
         sums[at, one.row.tenant if by_tenant else "", groups, one.currency].add(one.row, one.parts)
@@ -137,7 +140,7 @@ def _unpriced(found: Iterable[_Costed]) -> tuple[UnpricedUsage, ...]:
 def _costed(ask: _Ask, tenants: Sequence[TenantInfo]) -> Iterator[_Costed]:
     """Every row of usage that was asked for, rated with all that its cost depends on."""
     seal = metering.latest_seal()
-    for scope in scopes(ask.span, tenants, everybody=ask.only is None):
+    for scope in scopes(ask.span, tenants, everybody=ask.only is None and not ask.among):
         rows: defaultdict[str, list[tuple[UsageRow, datetime, datetime]]] = defaultdict(list)
         for since, until in pairwise(scope.cuts):
             for row in _read(ask, scope, since, until, seal):
@@ -156,6 +159,7 @@ def _read(ask: _Ask, scope: Scope, since: datetime, until: datetime, seal: SealI
         group_by=tuple(dict.fromkeys((*ask.groups, *scope.dimensions))) if inside else scope.dimensions,
         window=ask.window if inside else "total",
         as_of=seal,
+        tenants=ask.among,
     )
 
 
@@ -173,7 +177,9 @@ def _rated(
             yield _Costed(row, since, parts, pricing.sheet.currency)
 
 
-def _tenants(only: str | None) -> Sequence[TenantInfo]:
+def _tenants(only: str | None, among: Sequence[str] = ()) -> Sequence[TenantInfo]:
+    if among:
+        return metering.tenants_named(among)
     if only is None:
         return metering.tenants()
     info = metering.tenant(only)

@@ -15,7 +15,8 @@ from billing.forecast import draft
 from billing.invoices import STATUSES as INVOICE_STATUSES
 from billing.invoices import credit_notes, invoice, invoices, payable
 from billing.invoicing import DraftRefused
-from billing.margin import margin_report, margin_settled_hour
+from billing.margin import margin_report, margin_reports, margin_settled_hour
+from billing.margin_kept import kept_margins
 from billing.periods import month, month_of
 from billing.price_explanation import (
     NotExplained,
@@ -101,9 +102,11 @@ __all__ = [
     "invoice_pdf",
     "invoice_xml",
     "invoices",
+    "kept_margins",
     "line_hours",
     "line_requests",
     "margin_report",
+    "margin_reports",
     "margin_settled_hour",
     "month",
     "month_of",

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from billing import mails, reminders, runs, settling
+from billing import mails, margin_kept, reminders, runs, settling
 from billing.agreements import due_periods
 from billing.models import InvoiceRun
 from billing.settling import SCHEDULE
@@ -33,6 +33,15 @@ def bill_due() -> None:
         logger.warning("not billed: %s", error)
         return
     logger.info("run %s: %s invoices, %s problems", run.pk, run.invoices, len(run.problems))
+
+
+@shared_task(name="billing.keep_margins")
+def keep_margins() -> None:
+    """Add up the margins that pages show. What cannot be is asked for by the page itself."""
+    try:
+        margin_kept.keep()
+    except (metering.ClickHouseUnavailable, metering.ClickHouseRefused) as error:
+        logger.warning("margins are not added up: %s", error)
 
 
 @shared_task(name="billing.work_run")

@@ -82,6 +82,20 @@ def _numbers(name: str, default: tuple[int, ...], allowed: Callable[[str], bool]
     return tuple(int(item) for item in items)
 
 
+def amounts(name: str) -> dict[str, float]:
+    """Amounts above 0 by name: `eu-north-1-a=450,us-east-1-a=120.5`."""
+    found = {}
+    for item in words(name):
+        key, _, text = item.partition("=")
+        try:
+            found[key.strip()] = float(text)
+        except ValueError:
+            raise SettingError(f"{name}={item!r}: expected name=number, with commas between them") from None
+        if not (key.strip() and 0 < found[key.strip()] < float("inf")):
+            raise SettingError(f"{name}={item!r}: expected a name and a number above 0")
+    return found
+
+
 def folder(name: str, default: Path) -> Path:
     raw = os.environ.get(name)
     return Path(raw).expanduser().resolve() if raw else default.resolve()

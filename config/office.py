@@ -46,6 +46,7 @@ NAVIGATION = [
             _item("Differences", "difference", "billing_stripedifference"),
         ],
     },
+    {"title": "Service", "items": [_item("Objectives", "target", "metering_objective")]},
     {"title": "Record", "items": [_item("Audit log", "history", "billing_auditentry")]},
 ]
 

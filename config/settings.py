@@ -147,7 +147,11 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     # Choices of the same field name in several shapes, which would get made-up names.
-    "ENUM_NAME_OVERRIDES": {"CreditKindEnum": ["promotional", "paid", "carried"]},
+    "ENUM_NAME_OVERRIDES": {
+        "CreditKindEnum": ["promotional", "paid", "carried"],
+        "AlertStateEnum": ["pending", "firing"],
+        "AlertEventKindEnum": "metering.alert_models.AlertEvent.Kind",
+    },
 }
 
 # Ingest limits. Over one of them the answer is 413 or 422, never a time-out.
@@ -182,6 +186,8 @@ SATURATION_POINTS = {
     "power_throttle": environment.number("TALLYWATT_SATURATION_POWER_THROTTLE", 0.1, least=0.001),
     "thermal_throttle": environment.number("TALLYWATT_SATURATION_THERMAL_THROTTLE", 0.1, least=0.001),
 }
+# What the GPUs of a cluster may draw together, in kW, where that is less than their limits together (docs/capacity.md).
+CAPACITY_POWER_KW = environment.amounts("TALLYWATT_CAPACITY_POWER_KW")
 METRICS_OPEN = environment.flag("TALLYWATT_METRICS_OPEN", False)
 
 # Where people reach the pages: what links in e-mails and Stripe's pages lead back to.
@@ -213,8 +219,10 @@ CELERY_TASK_DEFAULT_QUEUE = "tallywatt"
 CELERY_BEAT_SCHEDULE = {
     "sweep-spool": {"task": "metering.sweep", "schedule": 1.0, "options": {"expires": 5}},
     "seal-usage": {"task": "metering.seal", "schedule": crontab(minute="*"), "options": {"expires": 50}},
+    "sum-up-energy": {"task": "metering.sum_up_energy", "schedule": 60.0, "options": {"expires": 50}},
     "fit-energy": {"task": "metering.fit_energy", "schedule": crontab(minute=5), "options": {"expires": 1800}},
     "bill-due": {"task": "billing.bill_due", "schedule": crontab(minute=10), "options": {"expires": 3000}},
+    "keep-margins": {"task": "billing.keep_margins", "schedule": 300.0, "options": {"expires": 250}},
     "mark-past-due": {"task": "billing.past_due", "schedule": crontab(hour=0, minute=30), "options": {"expires": 3600}},
     "send-invoices": {"task": "billing.send_invoices", "schedule": crontab(minute="*/10"), "options": {"expires": 500}},
     "send-reminders": {
@@ -231,7 +239,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour=3, minute=40),
         "options": {"expires": 7200},
     },
+    "plan-capacity": {"task": "metering.capacity", "schedule": 60.0, "options": {"expires": 50}},
     "work-up-telemetry": {"task": "metering.telemetry", "schedule": 10.0, "options": {"expires": 10}},
+    "evaluate-alerts": {"task": "metering.alerts", "schedule": crontab(minute="*"), "options": {"expires": 50}},
+    "deliver-alert-notices": {"task": "metering.alert_notices", "schedule": 5.0, "options": {"expires": 5}},
+    "count-objectives": {"task": "metering.count_objectives", "schedule": 20.0, "options": {"expires": 20}},
 }
 
 LOGGING = {

@@ -1,13 +1,13 @@
 """Data to Plotly figures: pure functions, values in, plain dictionaries out.
 
 Colours are names of tokens of the style sheet (`--series-1`), which the page replaces by their values, so that one figure serves
-the light and the dark theme. Lines differ by dash and bars by pattern as well as by colour. A trace's `uid` names the
-series that holds its numbers, so that a live page is sent numbers alone and not the figure again.
+the light and the dark theme. Lines differ by dash and bars by pattern as well as by colour. A trace's `uid` is its own on its chart:
+Plotly tells traces apart by it when a live page draws them anew.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from metering.public import LivePoint, Quantiles
@@ -45,19 +45,68 @@ PERCENTILE_STYLES = (
 )
 
 
-def overview_figures() -> dict[str, Figure]:
-    """Every chart of the operator's overview, by the id of its place on the page; the numbers come from `overview_series`."""
-    return {
+def overview_figures(
+    points: Sequence[LivePoint] | None, before: Sequence[LivePoint] | None = None
+) -> dict[str, Figure]:
+    """What was served and how fast, by the id of the chart's place on the overview. None: still being read, so nothing is drawn.
+
+    `before`: the range before, at the times of this one, as faint lines.
+    """
+    drawn = {
         "chart-requests": line_figure(REQUESTS, "requests / s"),
         "chart-tokens": line_figure(TOKENS, "tokens / s"),
         "chart-ttft": line_figure(_percentiles("ttft"), "ms"),
         "chart-tpot": line_figure(_percentiles("tpot"), "ms / token"),
         "chart-e2e": line_figure(_percentiles("e2e"), "s"),
     }
+    if points is None:
+        return {name: one | {"reading": True} for name, one in drawn.items()}
+    x, numbers = [_ms(point.end) for point in points], overview_series(points)
+    for one in drawn.values():
+        for trace in one["data"]:
+            trace |= {"x": x, "y": numbers[trace["uid"]]}
+    if before:
+        earlier, faded = overview_series(before), [_ms(point.end) for point in before]
+        for place, uids in COMPARED.items():
+            drawn[place]["data"] = [
+                *(faint(uid, label, faded, earlier[uid], drawn[place]) for uid, label in uids),
+                *drawn[place]["data"],
+            ]
+    return drawn
 
 
-def overview_series(points: Sequence[LivePoint]) -> dict[str, Any]:
-    """`x`: where each step ends, in epoch milliseconds. `y`: numbers by uid, rates per second, None where nothing was measured."""
+# What of the range before is drawn: enough to see whether today differs, and no more.
+COMPARED = {
+    "chart-requests": (("requests.ok", "ok, before"),),
+    "chart-tokens": (("tokens.input", "input, before"), ("tokens.output", "output, before")),
+    "chart-ttft": (("ttft.p95", "p95, before"),),
+    "chart-tpot": (("tpot.p95", "p95, before"),),
+    "chart-e2e": (("e2e.p95", "p95, before"),),
+}
+
+
+def faint(uid: str, label: str, x: Sequence[int], y: Numbers, figure: Figure) -> dict[str, Any]:
+    """A line of the range before on a figure of this one."""
+    like = next((trace for trace in figure["data"] if trace["uid"] == uid), figure["data"][0])
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "uid": f"{uid}.before",
+        "name": label,
+        "x": list(x),
+        "y": y,
+        "opacity": 0.5,
+        "line": {"color": like["line"]["color"], "dash": "dot", "width": 1.25},
+        "hovertemplate": like["hovertemplate"],
+    }
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def overview_series(points: Sequence[LivePoint]) -> dict[str, Numbers]:
+    """Numbers by uid, rates per second, None where nothing was measured."""
     y: dict[str, Numbers] = {
         "requests.ok": [rounded(point.counts.per_second(point.counts.ok)) for point in points],
         "requests.cancelled": [rounded(point.counts.per_second(point.counts.cancelled)) for point in points],
@@ -69,7 +118,7 @@ def overview_series(points: Sequence[LivePoint]) -> dict[str, Any]:
         y[f"ttft.{level}"] = [_level(point.ttft_ms, level, 1) for point in points]
         y[f"tpot.{level}"] = [_level(point.tpot_ms, level, 1) for point in points]
         y[f"e2e.{level}"] = [_level(point.e2e_ms, level, 1000) for point in points]
-    return {"x": [int(point.end.timestamp() * 1000) for point in points], "y": y}
+    return y
 
 
 def line_figure(lines: Sequence[Line], unit: str) -> Figure:
@@ -149,6 +198,7 @@ def base_layout(unit: str) -> dict[str, Any]:
             "tickformat": "~s" if unit.startswith("tokens") else ",~r",
             "nticks": 6,
             "title": {"text": unit, "font": {"size": 11}, "standoff": 6},
+            "automargin": True,
             "fixedrange": True,
         },
     }

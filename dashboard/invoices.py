@@ -84,7 +84,8 @@ def _list(request: HttpRequest, tenant: str | None, page: str, csv_name: str) ->
     status = request.GET.get("status") or None
     if status not in {None, *INVOICE_STATUSES}:
         raise Http404(f"there is no status {status!r}")
-    found = invoices(tenant, limit=PAGE + 1, before=request.GET.get("before") or None, status=status)
+    whose = tenant if tenant is not None else request.GET.get("customer") or None
+    found = invoices(whose, limit=PAGE + 1, before=request.GET.get("before") or None, status=status)
     listed = found[:PAGE]
     context = {
         "section": "invoices",
@@ -96,6 +97,7 @@ def _list(request: HttpRequest, tenant: str | None, page: str, csv_name: str) ->
         "page": page,
         "csv": csv_name,
         "with_customer": tenant is None,
+        "customer": whose if tenant is None else None,
     }
     return render(request, "invoices/list.html", context)
 

@@ -11,7 +11,7 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
+        "img-src 'self' data: blob:",  # Plotly makes a PNG by way of a blob
         "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",

@@ -26,6 +26,11 @@ def not_understood(request: HttpRequest, error: Exception) -> HttpResponse:
     return render(request, "400.html", {"reason": str(error)}, status=400)
 
 
+def explained_live(error: Exception) -> str:
+    """For a page that goes on asking by itself."""
+    return explained(error).replace("Load the page again in a moment.", "The page goes on by itself when it is back.")
+
+
 def explained(error: Exception) -> str:
     if isinstance(error, ClickHouseUnavailable):
         return "ClickHouse does not answer. Load the page again in a moment."

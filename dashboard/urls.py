@@ -1,29 +1,97 @@
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import path, register_converter
 
 from dashboard import credits, documents, drilldown, invoices
+from dashboard.converters import NameConverter
 from dashboard.finance import margin, price_explain, price_preview, prices
 from dashboard.login import Login, home
-from dashboard.operator import energy, fleet, ingest, leakage, quarantine
+from dashboard.operator import (
+    alert_forms,
+    alert_rule,
+    alerts,
+    capacity,
+    energy,
+    engine,
+    engines,
+    fleet,
+    gpu,
+    gpus,
+    ingest,
+    latency,
+    latency_request,
+    leakage,
+    overview_page,
+    pages,
+    quarantine,
+    tenant,
+    tenants,
+)
 from dashboard.operator import views as operator
+from dashboard.operator.search import search
 from dashboard.portal import views as portal
+
+register_converter(NameConverter, "name")
 
 urlpatterns = [
     path("", home, name="home"),
     path("login/", Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
-    path("operator/", operator.overview, name="operator-overview"),
-    path("operator/live/", operator.live, name="operator-live"),
-    path("ingest/", ingest.ingest, name="operator-ingest"),
+    path("operator/", pages.view(overview_page.PAGE), name="operator-overview"),
+    path("operator/live/<slug:key>/", operator.live, name="operator-live"),
+    path("operator/search/", search, name="operator-search"),
+    path("ingest/", pages.view(ingest.PAGE), name="operator-ingest"),
     path("operator/quarantine/", quarantine.entries, name="operator-quarantine"),
+    path("operator/quarantine/live/", operator.live_quarantine, name="operator-quarantine-live"),
     path("operator/quarantine/replay/", quarantine.replay_all, name="operator-quarantine-replay"),
     path("operator/quarantine/discard/", quarantine.discard_all, name="operator-quarantine-discard"),
     path(
         "operator/quarantine/<uuid:batch>/<int:row>/<str:reason>/", quarantine.entry, name="operator-quarantine-entry"
     ),
-    path("operator/fleet/", fleet.fleet, name="operator-fleet"),
-    path("operator/energy/", energy.energy, name="operator-energy"),
-    path("operator/leakage/", leakage.leakage, name="operator-leakage"),
+    path("operator/alerts/", pages.view(alerts.PAGE), name="operator-alerts"),
+    path("operator/alerts/rules/new/", alert_forms.edit, name="operator-alert-new"),
+    path("operator/alerts/rules/<str:number>/", pages.view(alert_rule.PAGE), name="operator-alert-rule"),
+    path("operator/alerts/rules/<int:number>/edit/", alert_forms.edit, name="operator-alert-edit"),
+    path("operator/alerts/rules/<int:number>/delete/", alert_forms.delete, name="operator-alert-delete"),
+    path("operator/alerts/rules/<int:number>/enable/", alert_forms.enable, name="operator-alert-enable"),
+    path("operator/alerts/rules/<int:number>/acknowledge/", alert_forms.acknowledge, name="operator-alert-acknowledge"),
+    path("operator/alerts/silences/", alert_forms.silence, name="operator-alert-silence"),
+    path("operator/alerts/silences/<int:number>/end/", alert_forms.end_silence, name="operator-alert-silence-end"),
+    path("operator/alerts/channels/", alert_forms.save_channel, name="operator-alert-channels"),
+    path(
+        "operator/alerts/channels/<int:number>/delete/",
+        alert_forms.delete_channel,
+        name="operator-alert-channel-delete",
+    ),
+    path("operator/alerts/channels/<int:number>/edit/", alert_forms.edit_channel, name="operator-alert-channel-edit"),
+    path(
+        "operator/alerts/channels/<int:number>/enable/",
+        alert_forms.enable_channel,
+        name="operator-alert-channel-enable",
+    ),
+    path("operator/alerts/channels/<int:number>/test/", alert_forms.test_channel, name="operator-alert-channel-test"),
+    path("operator/alerts/notices/<int:number>/again/", alert_forms.again, name="operator-alert-notice-again"),
+    path("operator/alerts/annotations/", alert_forms.add_annotation, name="operator-annotations"),
+    path(
+        "operator/alerts/annotations/<int:number>/withdraw/",
+        alert_forms.withdraw,
+        name="operator-annotation-withdraw",
+    ),
+    path("operator/fleet/", pages.view(fleet.PAGE), name="operator-fleet"),
+    path("operator/gpus/", pages.view(gpus.PAGE), name="operator-gpus"),
+    path("operator/gpus/<name:node>/<name:gpu>/", pages.view(gpu.PAGE), name="operator-gpu"),
+    path("operator/engines/", pages.view(engines.PAGE), name="operator-engines"),
+    path("operator/engines/<name:node>/<name:engine>/", pages.view(engine.PAGE), name="operator-engine"),
+    path("operator/energy/", pages.view(energy.PAGE), name="operator-energy"),
+    path("operator/tenants/", pages.view(tenants.PAGE), name="operator-tenants"),
+    path("operator/tenants/<str:key>/", pages.view(tenant.PAGE), name="operator-tenant"),
+    path("operator/latency/", pages.view(latency.PAGE), name="operator-latency"),
+    path(
+        "operator/latency/request/<str:tenant>/<str:at>/<str:identity>/",
+        pages.view(latency_request.PAGE),
+        name="operator-latency-request",
+    ),
+    path("operator/capacity/", pages.view(capacity.PAGE), name="operator-capacity"),
+    path("operator/leakage/", pages.view(leakage.PAGE), name="operator-leakage"),
     path("margin/", margin.margin, name="margin"),
     path("margin.csv", margin.margin_csv, name="margin-csv"),
     path("prices/", prices.books, name="prices"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import IntegrityError, transaction
+from django.db.models import Case, Q, When
 
 from metering.contracts import TenantInfo
 from metering.models import Membership, Tenant
@@ -24,6 +25,29 @@ class MembershipInfo:
 
 def tenants() -> list[TenantInfo]:
     return [_info(row) for row in Tenant.objects.all()]
+
+
+def tenants_first(most: int) -> list[TenantInfo]:
+    """The first so many by key."""
+    return [_info(row) for row in Tenant.objects.all()[:most]]
+
+
+def tenants_found(text: str, most: int) -> list[TenantInfo]:
+    """Those whose key or name holds `text`, whatever its case; first those that begin with it, then by key."""
+    begins = Q(key__istartswith=text) | Q(name__istartswith=text)
+    found = Tenant.objects.filter(Q(key__icontains=text) | Q(name__icontains=text))
+    ranked = found.annotate(rank=Case(When(begins, then=0), default=1)).order_by("rank", "key")
+    return [_info(row) for row in ranked[:most]]
+
+
+def tenants_named(keys: Iterable[str]) -> list[TenantInfo]:
+    """Those of the keys that there are, in order."""
+    return [_info(row) for row in Tenant.objects.filter(key__in=set(keys))]
+
+
+def tenant_names(keys: Iterable[str]) -> dict[str, str]:
+    """By key, of those that there are."""
+    return dict(Tenant.objects.filter(key__in=set(keys)).values_list("key", "name"))
 
 
 def tenant(key: str) -> TenantInfo | None:

@@ -35,6 +35,7 @@ class Scope(StrEnum):
     QUARANTINE = "quarantine"
     METERS_WRITE = "meters:write"  # define and archive meters; for operators' keys
     METRICS = "metrics:read"
+    ANNOTATIONS_WRITE = "annotations:write"  # say that a deploy happened; for operators' keys
 
 
 class RejectReason(StrEnum):

@@ -102,3 +102,22 @@ class GpuPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.per_gpu_hour} {self.currency} an hour of {self.product} in {self.region}"
+
+
+class EnergyDay(models.Model):
+    """A day (UTC) that is over, and which rows of ClickHouse's energy_days and energy_day_hours are its sums: those of `version`.
+
+    0: its hours were written again at `changed_at`, and it is to be summed up anew. `bands`: the hours at which a price may have changed
+    within the day when it was summed up.
+    """
+
+    day = models.DateField(unique=True)
+    version = models.PositiveBigIntegerField(default=0)
+    bands = models.CharField(max_length=80, blank=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("day",)
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d}: {self.version or 'to be summed up'}"

@@ -3,13 +3,15 @@
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from metering import keys
+from metering.alerts.prometheus import AlertCollector
 from metering.contracts import Scope
-from metering.ingest_health import CLICKHOUSE, ingest_health
+from metering.ingest_health import CLICKHOUSE, POSTGRESQL, ingest_health
 from metering.problems import problem
 from metering.prometheus import HealthCollector
 from metering.telemetry.prometheus import FleetCollector
@@ -45,6 +47,8 @@ def _rendered(accept: str) -> HttpResponse:
     registry = CollectorRegistry()
     health = ingest_health()
     registry.register(HealthCollector(health))
+    if POSTGRESQL not in health.down:
+        registry.register(AlertCollector(timezone.now()))
     if CLICKHOUSE not in health.down:  # else the next question would wait for it again
         registry.register(LeakageCollector())
         registry.register(FleetCollector())

@@ -5,10 +5,40 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
-from metering.energy_models import CarbonIntensity, EnergyCoefficients, EnergyPrice, GpuPrice
+from metering.alert_models import (
+    AlertChannel,
+    AlertEvent,
+    AlertNotice,
+    AlertRule,
+    AlertSample,
+    AlertSilence,
+    AlertState,
+    Annotation,
+)
+from metering.capacity_models import DemandForecast, FleetCapacity
+from metering.energy_models import CarbonIntensity, EnergyCoefficients, EnergyDay, EnergyPrice, GpuPrice
+from metering.objective_models import Objective, ObjectiveProgress
 from metering.validators import CURRENCY
 
-__all__ = ["CarbonIntensity", "EnergyCoefficients", "EnergyPrice", "GpuPrice"]  # Django looks for models here
+__all__ = [  # Django looks for models here
+    "AlertChannel",
+    "AlertEvent",
+    "AlertNotice",
+    "AlertRule",
+    "AlertSample",
+    "AlertSilence",
+    "AlertState",
+    "Annotation",
+    "CarbonIntensity",
+    "DemandForecast",
+    "EnergyCoefficients",
+    "EnergyDay",
+    "EnergyPrice",
+    "FleetCapacity",
+    "GpuPrice",
+    "Objective",
+    "ObjectiveProgress",
+]
 
 # The same rule as for the `tenant` field of an event: it stands in URLs, file names and CSV columns.
 TENANT_KEY = RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z", "letters, digits and . _ : - (at most 64)")

@@ -3,12 +3,17 @@
 import logging
 
 from celery import shared_task
+from django.utils import timezone
 
 from metering import live_difference
+from metering.alerts import evaluating, notices
+from metering.capacity import working
 from metering.clickhouse.client import ClickHouseRefused, ClickHouseUnavailable
 from metering.ledger import SealBusy
+from metering.objectives import counting
 from metering.sealing import seal_usage
 from metering.telemetry import processing
+from metering.telemetry.energy.days import sum_up
 from metering.telemetry.energy.refitting import refit
 
 logger = logging.getLogger(__name__)
@@ -42,6 +47,15 @@ def work_up_telemetry() -> None:
         logger.warning("telemetry waits: %s", error)
 
 
+@shared_task(name="metering.sum_up_energy")
+def sum_up_energy() -> None:
+    """Sum up the days of energy that are over. What is not is read from its hours."""
+    try:
+        sum_up()
+    except (ClickHouseUnavailable, ClickHouseRefused) as error:
+        logger.warning("days of energy are not summed up: %s", error)
+
+
 @shared_task(name="metering.fit_energy")
 def fit_energy() -> None:
     """Fit joules per token to the windows of the last seven days."""
@@ -53,3 +67,29 @@ def fit_energy() -> None:
     for row in made:
         if not row.accepted:
             logger.info("the fit of %s on %s is not used: %s", row.model, row.product, row.reason)
+
+
+@shared_task(name="metering.capacity")
+def plan_capacity() -> None:
+    """Work out what the capacity page waits for and what is older than a day, in a process of its own."""
+    working.run_apart(timezone.now())
+
+
+@shared_task(name="metering.alerts")
+def evaluate_alerts() -> None:
+    """Evaluate every rule; a rule whose measure cannot be read says so itself."""
+    evaluating.run()
+
+
+@shared_task(name="metering.alert_notices")
+def deliver_alert_notices() -> None:
+    notices.deliver_due()
+
+
+@shared_task(name="metering.count_objectives")
+def count_objectives() -> None:
+    """Count the minutes that have closed, and correct those before. What a ClickHouse in trouble leaves is due at the next run."""
+    try:
+        counting.run()
+    except (ClickHouseUnavailable, ClickHouseRefused) as error:
+        logger.warning("objectives wait: %s", error)

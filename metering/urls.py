@@ -1,6 +1,8 @@
 from django.urls import path
 
 from metering import metrics
+from metering.api.alerts import AlertEventsView, AlertsView
+from metering.api.annotations import AnnotationsView, AnnotationView
 from metering.api.energy import EnergyView
 from metering.api.leakage import LeakageView
 from metering.api.meters import MeterQueryView, MeterSubjectsView, MetersView, MeterView
@@ -28,6 +30,10 @@ urlpatterns = [
     path("api/v1/meters/<str:name>", MeterView.as_view(), name="meter"),
     path("api/v1/meters/<str:name>/query", MeterQueryView.as_view(), name="meter-query"),
     path("api/v1/meters/<str:name>/subjects", MeterSubjectsView.as_view(), name="meter-subjects"),
+    path("api/v1/alerts", AlertsView.as_view(), name="alerts"),
+    path("api/v1/alerts/events", AlertEventsView.as_view(), name="alert-events"),
+    path("api/v1/annotations", AnnotationsView.as_view(), name="annotations"),
+    path("api/v1/annotations/<int:number>", AnnotationView.as_view(), name="annotation"),
     path("api/v1/energy", EnergyView.as_view(), name="energy"),
     path("api/v1/leakage", LeakageView.as_view(), name="leakage"),
     path("api/v1/saturation", SaturationView.as_view(), name="saturation"),

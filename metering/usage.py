@@ -1,7 +1,7 @@
 """Usage: from the ledger as of a seal, with the unsealed rest where freshness matters, or recomputed from raw events."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,13 +39,14 @@ class _Ask:
     tenant: str | None
     groups: tuple[str, ...]
     window: str | Windows
+    among: tuple[str, ...] = ()
 
     @staticmethod
     def within(start: datetime, end: datetime) -> tuple[int, int]:
         return milliseconds(start), milliseconds(end)
 
     def raw(self, spans: tuple[tuple[int, int], ...], arrived: tuple[datetime | None, datetime | None]) -> RawUsage:
-        return RawUsage(Scope(spans, self.tenant, *arrived), self.window, self.groups)
+        return RawUsage(Scope(spans, self.tenant, *arrived, tenants=self.among), self.window, self.groups)
 
 
 def sealed_usage(
@@ -91,13 +92,14 @@ def current_usage(
     group_by: Sequence[str],
     window: str | Windows,
     as_of: SealInfo | None = None,
+    tenants: Sequence[str] = (),
 ) -> list[UsageRow]:
     """Everything accepted and inserted so far: the ledger, plus what is not sealed yet, each event once. Any bounds.
 
     `window`: one of WINDOWS, or windows whose edges lie on those of the ledger's buckets (ValueError).
-    `as_of`: the seal to stand on (default: the latest). The part after it is read from raw events.
+    `as_of`: the seal to stand on (default: the latest). The part after it is read from raw events. `tenants`: as of sealed_usage.
     """
-    ask = _checked(start, end, tenant, group_by, window)
+    ask = replace(_checked(start, end, tenant, group_by, window), among=tuple(tenants))
     seal = as_of or latest_seal()
     rows = _sealed_any_bounds(ask, seal) if seal is not None else []
     return _added(ask, rows + _unsealed(ask, seal.watermark if seal else EPOCH))
@@ -131,7 +133,7 @@ def _sealed_any_bounds(ask: _Ask, seal: SealInfo) -> list[UsageRow]:
     arrived = (None, seal.watermark)
     if inner_start >= inner_end:
         return _rows(ask, client.run(ask.raw((ask.within(ask.start, ask.end),), arrived), max_rows=MAX_ROWS))
-    rows = _sealed(ask, seal, inner_start, inner_end)
+    rows = _sealed(ask, seal, inner_start, inner_end, ask.among)
     edges = tuple(ask.within(a, b) for a, b in ((ask.start, inner_start), (inner_end, ask.end)) if a < b)
     if edges:
         rows += _rows(ask, client.run(ask.raw(edges, arrived), max_rows=MAX_ROWS))

@@ -16,6 +16,7 @@ from billing.models.audit_log import AuditEntry
 from billing.models.base import MONEY_DIGITS, PRICE_DIGITS, AppendOnly, Unchangeable
 from billing.models.credits import CreditEntry, CreditGrant, CreditTransaction, TopUpRule
 from billing.models.invoices import Invoice, InvoiceLine, InvoiceRun, InvoiceSeries, InvoiceTax
+from billing.models.margins import KeptMargin
 from billing.models.prices import Price, PriceBook, PriceBookPublication, PriceBookVersion, PricePreview
 from billing.models.settlements import (
     CreditNote,
@@ -59,6 +60,7 @@ __all__ = [
     "InvoiceSeries",
     "InvoiceState",
     "InvoiceTax",
+    "KeptMargin",
     "Objective",
     "Payment",
     "PercentageFee",

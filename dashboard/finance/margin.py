@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from billing.contracts import MarginReport
-from billing.public import margin_report, margin_settled_hour
+from billing.public import kept_margins, margin_report, margin_reports, margin_settled_hour
 from dashboard import csv, trouble
 from dashboard.access import FINANCE, OPERATOR, Visitor, only
 from dashboard.finance import margin_shown as shown
@@ -17,6 +17,7 @@ from dashboard.finance.margin_csv import COLUMNS, csv_rows
 from dashboard.portal.months import Month, chosen, offered
 
 TEMPLATE = "finance/margin.html"
+LENGTH = 100  # customers on a page
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,15 @@ def margin(request: HttpRequest, who: Visitor) -> HttpResponse:
         return trouble.not_understood(request, error)
     # Operators find it among the fleet's pages, finance in the navigation itself.
     page: dict[str, Any] = {
-        "section": "fleet" if who.role == OPERATOR else "margin",
+        "section": "margin",
         "part": "margin",
         "month": month,
         "months": offered(month, now),
     }
     try:
-        page |= _reading(_until(month, now))
+        page |= _reading(month, now, request.GET.get("page"))
+    except ValueError as error:
+        return trouble.not_understood(request, error)
     except trouble.UNREADABLE as error:
         return trouble.unreadable(request, TEMPLATE, page, error)
     return render(request, TEMPLATE, page)
@@ -78,22 +81,46 @@ def _report(asked: Shown, *groups: str) -> MarginReport:
     return margin_report(asked.start, asked.end, window="total", group_by=groups)
 
 
-def _reading(asked: Shown) -> dict[str, Any]:
+def _reports(month: Month, now: datetime) -> tuple[MarginReport, MarginReport] | None:
+    """By customer and by model; None: nothing of the month is settled yet."""
+    if kept := kept_margins(month.period.start, now):
+        return kept
+    asked = _until(month, now)
     if asked.start >= asked.end:
+        return None
+    by_tenant, by_model = margin_reports(asked.start, asked.end, window="total", groupings=(("tenant",), ("model",)))
+    return by_tenant, by_model
+
+
+def _reading(month: Month, now: datetime, page: str | None) -> dict[str, Any]:
+    """Raises ValueError for a page that is none."""
+    if page is not None and not page.isdecimal():
+        raise ValueError(f"There is no page {page!r}.")
+    number = int(page or 1)
+    reports = _reports(month, now)
+    if reports is None:
         return {"rows": False, "begun": False}
-    by_tenant, by_model = _report(asked, "tenant"), _report(asked, "model")
+    by_tenant, by_model = reports
+    count = sum(1 for row in by_tenant.rows if not row.label)
+    number = max(min(number, -(-count // LENGTH)), 1)
+    first = (number - 1) * LENGTH
     return {
-        "end": asked.end,
+        "end": by_tenant.end,
         "begun": True,
         "rows": bool(by_tenant.rows),
         "notes": shown.notes(by_tenant),
         "groups": shown.tiles(by_tenant),
         "tables": [
-            ("tenant", "By customer", shown.lines(by_tenant, "tenant")),
+            ("tenant", "By customer", shown.lines(by_tenant, "tenant", (first, first + LENGTH))),
             ("model", "By model", shown.lines(by_model, "model")),
         ],
         "nobodys": shown.nobodys_lines(by_tenant),
         "total": shown.total(by_tenant),
         "currency": shown.only_currency(by_tenant),
         "simulated": by_tenant.total.simulated,
+        "count": count,
+        "first": first + 1,
+        "last": min(first + LENGTH, count),
+        "before": number - 1,
+        "after": number + 1 if first + LENGTH < count else 0,
     }

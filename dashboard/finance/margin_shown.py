@@ -91,13 +91,12 @@ class Line:
     why: tuple[str, ...]
 
 
-def lines(report: MarginReport, group: str) -> list[Line]:
-    """Of `group`, tenant or model: the largest revenue first."""
-    owned = (row for row in report.rows if not row.label)
-    return [
-        _line(row, group, report.total)
-        for row in sorted(owned, key=lambda row: (-_revenue(row), row.tenant, row.model))
-    ]
+def lines(report: MarginReport, group: str, between: tuple[int, int] | None = None) -> list[Line]:
+    """Of `group`, tenant or model: the largest revenue first. `between`: of these only those in such places."""
+    owned = sorted(
+        (row for row in report.rows if not row.label), key=lambda row: (-_revenue(row), row.tenant, row.model)
+    )
+    return [_line(row, group, report.total) for row in (owned[slice(*between)] if between else owned)]
 
 
 def nobodys_lines(by_tenant: MarginReport) -> list[Line]:

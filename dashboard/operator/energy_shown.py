@@ -1,22 +1,34 @@
 """Energy as text: the tiles and the rows of its page. Pure."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from dashboard import formats, nobodys
 from dashboard.operator.ingest_findings import BAD, WARN, Finding
 from dashboard.operator.tiles import Tile
-from metering.public import CoefficientsInfo, EnergyAmounts, EnergyHealth, EnergyReport
+from metering.public import (
+    ENERGY_OTHERS,
+    ClusterPower,
+    CoefficientsInfo,
+    EnergyAmounts,
+    EnergyConservation,
+    EnergyHealth,
+    EnergyReport,
+    EnergyRow,
+    energy_total,
+)
 
 CENTS, FINE = Decimal("0.01"), Decimal("0.0001")
 FINE_BELOW = 100  # amounts that are all smaller than this are shown finer than to the cent
+NANO = Decimal("1e-9")
 G_PER_KG = 1000
 
 
 @dataclass(frozen=True)
 class Row:
-    """A customer, a model or a tier; or what is nobody's.
+    """A customer, a model, a tier or a cluster; or what is nobody's. `link`: its name is that of a customer.
 
     `costs`: by currency, of what has a price; `unpriced`: the share that has none, '' if all has one.
     """
@@ -30,9 +42,21 @@ class Row:
     kwh: str
     share: str
     per_output_token: str
+    per_token: str
     costs: tuple[tuple[str, str], ...]
     unpriced: str
     co2_kg: str
+    link: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the counters say, or a part of it."""
+
+    name: str
+    meaning: str
+    kwh: str
+    share: str
 
 
 @dataclass(frozen=True)
@@ -55,8 +79,35 @@ class Coefficients:
 
 def rows(report: EnergyReport, group: str) -> list[Row]:
     """By `group`, the largest first."""
-    found = sorted((row for row in report.rows if not row.label), key=lambda row: (-row.amounts.kwh, row.groups[group]))
-    return [_row(row.groups[group] or "(none)", row.amounts, report.total) for row in found]
+    found = sorted((row for row in report.rows if not row.label), key=lambda row: _place(row, group))
+    return [_named(row, group, report.total) for row in found]
+
+
+def _place(row: EnergyRow, group: str) -> tuple[bool, Decimal, str]:
+    """Those who have no row of their own come last."""
+    return row.groups[group] == ENERGY_OTHERS, -row.amounts.kwh, row.groups[group]
+
+
+def _named(row: EnergyRow, group: str, whole: EnergyAmounts) -> Row:
+    name = row.groups[group]
+    if name == ENERGY_OTHERS:
+        return _row("All other customers", row.amounts, whole)
+    return replace(_row(name or "(none)", row.amounts, whole), link=group == "tenant" and bool(name))
+
+
+def regrouped(report: EnergyReport, group: str) -> EnergyReport:
+    """By one of the groups that it has."""
+    held: defaultdict[tuple[str, str], list[EnergyAmounts]] = defaultdict(list)
+    for row in report.rows:
+        held["" if row.label else row.groups[group], row.label].append(row.amounts)
+    rows = tuple(
+        EnergyRow(report.start, {group: name}, label, energy_total(amounts)) for (name, label), amounts in held.items()
+    )
+    return replace(report, rows=rows)
+
+
+def several(report: EnergyReport) -> bool:
+    return sum(1 for row in report.rows if not row.label) > 1
 
 
 def nobodys_rows(report: EnergyReport) -> list[Row]:
@@ -73,13 +124,53 @@ def total(report: EnergyReport) -> Row:
     return _row("", report.total, report.total)
 
 
-def tiles(report: EnergyReport, health: EnergyHealth) -> list[Tile]:
+def power_tiles(here: Sequence[ClusterPower]) -> list[Tile]:
+    """What is drawn now, over the last minutes; nothing if no GPU tells."""
+    if not here:
+        return []
+    power, limits = sum(one.power_w for one in here), [one.limit_w for one in here if one.limit_w is not None]
+    gpus = formats.counted(sum(one.gpus for one in here), "GPU")
+    if len(limits) < len(here):
+        return [Tile("power", "Power now", formats.rate(power / 1000), "kW", f"{gpus}; not all tell their limit")]
+    cap = sum(limits)
+    note = f"{formats.percent(power / cap if cap else None)} of the cap of {formats.rate(cap / 1000)} kW; {gpus}"
+    return [Tile("power", "Power now", formats.rate(power / 1000), "kW", note, "bad" if power > cap else "")]
+
+
+def conservation(found: EnergyConservation | None) -> list[Part]:
+    """The counters, then their parts, then by how much these do not come to them. Nothing without counters."""
+    if found is None or not found.counters:
+        return []
+    named = [("Customers", "split by the work of their requests", found.attributed)]
+    named += [(nobodys.name(label), nobodys.MEANINGS[label], found.nobodys[label]) for label in nobodys.NAMES]
+    parts = [Part(name, meaning, _kwh_exact(kwh), _part(kwh, found.counters)) for name, meaning, kwh in named]
+    difference = Part(
+        "Difference", "hours are rounded to billionths of a kWh", _kwh_exact(found.difference), _tiny(found)
+    )
+    return [
+        Part("Counters", "what the GPUs' energy counters say", _kwh_exact(found.counters), "100 %"),
+        *parts,
+        difference,
+    ]
+
+
+def _kwh_exact(kwh: Decimal) -> str:
+    return formats.signed(kwh.quantize(NANO))
+
+
+def _tiny(found: EnergyConservation) -> str:
+    return "0 %" if not found.difference else f"{float(abs(found.difference) / found.counters):.0e} of it"
+
+
+def tiles(report: EnergyReport, health: EnergyHealth | None, before: EnergyAmounts | None = None) -> list[Tile]:
     whole = report.total
     idle = _kwh(report, "idle")
     unattributed = sum((_kwh(report, label) for label in nobodys.NAMES if label != "idle"), Decimal(0))
     attributed = sum((row.amounts.kwh for row in report.rows if not row.label), Decimal(0))
     return [
-        Tile("kwh", "Energy", formats.quantity(whole.kwh), "kWh", "what the GPUs' counters say"),
+        Tile(
+            "kwh", "Energy", formats.quantity(whole.kwh), "kWh", f"what the GPUs' counters say{_since(whole, before)}"
+        ),
         _per_token(whole, attributed),
         *_cost_tiles(whole),
         _co2(whole),
@@ -90,10 +181,24 @@ def tiles(report: EnergyReport, health: EnergyHealth) -> list[Tile]:
     ]
 
 
-def findings(report: EnergyReport, health: EnergyHealth) -> list[Finding]:
+def _since(whole: EnergyAmounts, before: EnergyAmounts | None) -> str:
+    """How much more or less than in the period before."""
+    if before is None:
+        return ""
+    if not before.kwh:
+        return "; nothing in the period before"
+    return f"; {change(float(whole.kwh / before.kwh - 1))} on the period before"
+
+
+def change(ratio: float) -> str:
+    """0.12 -> '+12.0 %'."""
+    return f"{'+' if ratio > 0 else formats.MINUS if ratio < 0 else ''}{formats.percent(abs(ratio))}"
+
+
+def findings(report: EnergyReport, health: EnergyHealth | None) -> list[Finding]:
     """What keeps the figures from being right or whole."""
     found = []
-    if health.windows_not_conserved:
+    if health is not None and health.windows_not_conserved:
         count = formats.counted(health.windows_not_conserved, "window")
         text = f"In {count} of the last 24 hours the parts are not what the counter says, by up to {_relative(health.worst_error)}."
         found.append(Finding(BAD, text, "The server's log names them. Please report it."))
@@ -143,11 +248,17 @@ def _row(name: str, one: EnergyAmounts, whole: EnergyAmounts, meaning: str = "",
         output_tokens=formats.NOTHING if nobody else formats.whole(round(one.decode_tokens)),
         kwh=formats.quantity(one.kwh, whole.kwh),
         share=_part(one.kwh, whole.kwh),
-        per_output_token=_joules(one.joules_per_output_token),
+        per_output_token=joules(one.joules_per_output_token),
+        per_token=joules(_per_token_of(one)),
         costs=tuple((currency, _amount(amount, places)) for currency, amount in one.energy_cost.items()),
         unpriced=_part(one.unpriced_kwh, one.kwh) if one.unpriced_kwh else "",
         co2_kg=_kg(one, whole),
     )
+
+
+def _per_token_of(one: EnergyAmounts) -> float | None:
+    tokens = one.prefill_tokens + one.decode_tokens
+    return float(one.joules) / tokens if tokens > 0 else None
 
 
 def _kg(one: EnergyAmounts, whole: EnergyAmounts) -> str:
@@ -162,8 +273,8 @@ def _kwh(report: EnergyReport, label: str) -> Decimal:
 
 def _per_token(whole: EnergyAmounts, attributed: Decimal) -> Tile:
     without = float(attributed) * formats.J_PER_KWH / whole.decode_tokens if whole.decode_tokens else None
-    note = f"with idle and unattributed; {_joules(without)} without"
-    return Tile("per-token", "Per output token", _joules(whole.joules_per_output_token), "J", note)
+    note = f"with idle and unattributed; {joules(without)} without"
+    return Tile("per-token", "Per output token", joules(whole.joules_per_output_token), "J", note)
 
 
 def _cost_tiles(whole: EnergyAmounts) -> list[Tile]:
@@ -188,7 +299,10 @@ def _co2(whole: EnergyAmounts) -> Tile:
     return Tile("co2", "CO2", formats.quantity(whole.co2_g / G_PER_KG), "kg", note)
 
 
-def _conservation(health: EnergyHealth) -> Tile:
+def _conservation(health: EnergyHealth | None) -> Tile:
+    """None: not read yet."""
+    if health is None:
+        return Tile("error", "Conservation error", "…", "", "parts against the counter")
     value = _relative(health.worst_error) if health.windows else formats.NOTHING
     note = f"parts against the counter, worst of {formats.counted(health.windows, 'window')} in 24 h"
     return Tile("error", "Conservation error", value, "", note, "bad" if health.windows_not_conserved else "")
@@ -216,7 +330,7 @@ def _amount(amount: Decimal, places: Decimal) -> str:
     return f"{amount.quantize(places, ROUND_HALF_EVEN):,f}"
 
 
-def _joules(value: float | None) -> str:
+def joules(value: float | None) -> str:
     """Three significant digits."""
     return (
         formats.NOTHING if value is None else f"{value:,.{2 if value >= 1 else 3}f}" if value >= 0.1 else f"{value:.2g}"

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard import formats
-from dashboard.operator.fleet_shown import STALE
+from dashboard.operator.filters import Filters
+from dashboard.operator.fleet_links import gpu_link
+from dashboard.operator.fleet_shown import STALE, UNFILTERED
 from metering.public import GpuState
 
 MOST_LISTED = 64
+HOT_C = 85.0  # NVIDIA's data-centre GPUs begin to clock down a few degrees above
 THROTTLES = {
     "sw_power_cap": "power cap",
     "hw_slowdown": "hardware slowdown",
@@ -20,10 +23,12 @@ THROTTLES = {
 
 @dataclass(frozen=True)
 class GpuRow:
-    """`title`: all of what it is called. Activities are shares of the time, `power` of its limit."""
+    """`title`: all of what it is called; `why`: what is the matter with it. Activities are shares of the time, `power` of its limit."""
 
     node: str
     label: str
+    link: str
+    why: tuple[str, ...]
     title: str
     product: str
     simulated: bool
@@ -47,21 +52,36 @@ class GpuRow:
     stale: bool
 
 
-def gpu_rows(gpus: Sequence[GpuState], now: datetime) -> list[GpuRow]:
+def gpu_rows(gpus: Sequence[GpuState], now: datetime, filters: Filters = UNFILTERED) -> list[GpuRow]:
     """At most MOST_LISTED, those that need a look first if there are more; by node and index."""
-    chosen = set(sorted(range(len(gpus)), key=lambda at: (not _needs_a_look(gpus[at], now), at))[:MOST_LISTED])
-    return [_row(one, now) for at, one in enumerate(gpus) if at in chosen]
+    chosen = set(sorted(range(len(gpus)), key=lambda at: (not needs_a_look(gpus[at], now), at))[:MOST_LISTED])
+    return [_row(one, now, filters) for at, one in enumerate(gpus) if at in chosen]
 
 
-def _needs_a_look(one: GpuState, now: datetime) -> bool:
-    return bool(one.throttle) or bool(one.xid_errors) or now - one.at > STALE
+def needs_a_look(one: GpuState, now: datetime) -> bool:
+    return bool(_why(one, now))
 
 
-def _row(one: GpuState, now: datetime) -> GpuRow:
+def _why(one: GpuState, now: datetime) -> tuple[str, ...]:
+    found = []
+    if now - one.at > STALE:
+        found.append(f"no sample for {formats.span(now - one.at)}")
+    if one.throttle:
+        found.append(f"throttled: {', '.join(THROTTLES.get(name, formats.words(name)) for name in one.throttle)}")
+    if one.xid_errors:
+        found.append(f"XID errors: {_xid(one)}")
+    if one.temperature_c is not None and one.temperature_c >= HOT_C:
+        found.append(f"hot: {one.temperature_c:.0f} °C")
+    return tuple(found)
+
+
+def _row(one: GpuState, now: datetime, filters: Filters) -> GpuRow:
     throttle = [THROTTLES.get(reason, formats.words(reason)) for reason in one.throttle or ()]
     return GpuRow(
         node=one.node,
         label=(formats.NOTHING if one.index is None else str(one.index)) + (f" MIG {one.mig}" if one.mig else ""),
+        link=gpu_link(one.node, one.gpu, filters),
+        why=_why(one, now),
         title=f"{one.gpu}, read by {one.source}",
         product=one.name or formats.NOTHING,
         simulated=one.simulated,

@@ -1,11 +1,14 @@
 """The fleet's saturation as text: the rows of its tables. Pure."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from dashboard import formats
 from dashboard.operator import fleet_words as words
+from dashboard.operator.filters import Filters
+from dashboard.operator.fleet_links import engine_link, narrowed_link
 from metering.public import EngineState, Headroom, SaturationPoints, ScopeState
 
 READINGS = {
@@ -19,6 +22,7 @@ READINGS = {
     "thermal_throttle": "heat throttling",
 }
 STALE = timedelta(seconds=60)
+UNFILTERED = Filters()
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,11 @@ class Score:
 @dataclass(frozen=True)
 class ScopeRow:
     """A model, node or region. `bound`: each limit that binds, with its share of the GPUs; `since`: when the first of them began to,
-    '' if that is not known."""
+    '' if that is not known. `link`: of the page narrowed to it; `worst_link`: of the worst engine's."""
 
     name: str
+    link: str
+    worst_link: str
     simulated: bool
     score: Score
     bound: tuple[str, ...]
@@ -61,6 +67,7 @@ class Cell:
 class EngineRow:
     node: str
     engine: str
+    link: str
     model: str
     simulated: bool
     up: bool
@@ -77,23 +84,32 @@ class EngineRow:
     stale: bool
 
 
-def scope_rows(scopes: Sequence[ScopeState], engines: Sequence[EngineState], now: datetime) -> list[ScopeRow]:
+def scope_rows(
+    scopes: Sequence[ScopeState], engines: Sequence[EngineState], now: datetime, filters: Filters = UNFILTERED
+) -> list[ScopeRow]:
     """What binds first, then by score."""
     found = sorted(scopes, key=lambda one: (not one.bound, -(one.score or 0.0), one.name))
-    return [_scope(one, [each for each in engines if getattr(each, one.group) == one.name], now) for one in found]
+    members: dict[str, list[EngineState]] = defaultdict(list)
+    for each in engines:
+        members[getattr(each, found[0].group)].append(each)
+    return [_scope(one, members[one.name], now, filters) for one in found]
 
 
-def engine_rows(engines: Sequence[EngineState], points: SaturationPoints, now: datetime) -> list[EngineRow]:
+def engine_rows(
+    engines: Sequence[EngineState], points: SaturationPoints, now: datetime, filters: Filters = UNFILTERED
+) -> list[EngineRow]:
     """What does not answer first, then what binds, then by score."""
     found = sorted(engines, key=_severity)
     limits = {field.name: getattr(points, field.name) for field in fields(points)}
-    return [_engine(one, limits, now) for one in found]
+    return [_engine(one, limits, now, filters) for one in found]
 
 
-def _scope(one: ScopeState, engines: Sequence[EngineState], now: datetime) -> ScopeRow:
+def _scope(one: ScopeState, engines: Sequence[EngineState], now: datetime, filters: Filters) -> ScopeRow:
     room = words.soonest(engines)
     return ScopeRow(
         name=one.name or "(none)",
+        link=narrowed_link(filters, one.group, one.name),
+        worst_link=engine_link(one.worst.node, one.worst.engine, filters),
         simulated=one.simulated,
         score=_score(one.score, bool(one.bound), one.worst.saturation.constraint),
         bound=tuple(f"{words.limit(each.constraint)} {each.share * 100:.0f} %" for each in one.bound),
@@ -107,12 +123,13 @@ def _scope(one: ScopeState, engines: Sequence[EngineState], now: datetime) -> Sc
     )
 
 
-def _engine(one: EngineState, limits: Mapping[str, float], now: datetime) -> EngineRow:
+def _engine(one: EngineState, limits: Mapping[str, float], now: datetime, filters: Filters) -> EngineRow:
     state = one.saturation
     stale = now - one.at > STALE
     return EngineRow(
         node=one.node,
         engine=one.engine,
+        link=engine_link(one.node, one.engine, filters),
         model=one.model,
         simulated=one.simulated,
         up=one.up,

@@ -1,42 +1,45 @@
-"""What the overview shows, read once for everybody who looks at the same filters.
+"""What the overview shows, read once for everybody who looks at the same filters: the parts that move every second for one second,
+the history for as long as its range allows."""
 
-Readings are kept in this process: the parts that move every second for one second, the history for as long as its range
-allows. A second request for something that is being read waits for that reading instead of starting another.
-"""
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
-
-from dashboard.operator.filters import Filters
+from dashboard.operator import state_reading, today
+from dashboard.operator.filters import Filters, Option, Window
+from dashboard.operator.fleet_reading import together
+from dashboard.operator.overview_fleet import FleetHistory, FleetNow, fleet_history, fleet_now, fleet_then
+from dashboard.operator.overview_fleet import at_hand as fleet_at_hand
+from dashboard.operator.shelf import SHELF
+from dashboard.operator.state import Signals
 from metering.public import (
+    GpuPoint,
     LiveCounts,
     LiveGroup,
     LivePoint,
     LiveScope,
+    ObjectiveState,
     latest_seal,
     live_breakdown,
     live_day,
     live_pulse,
     live_recent,
     live_series,
-    models_seen,
+    live_totals,
     newest_arrival,
     newest_hour,
-    tenants,
+    objective_states,
+    token_record,
 )
 
-T = TypeVar("T")
+LATENCIES = {"ttft": "Time to first token", "tpot": "Time per output token", "e2e": "End to end"}
+LATENCY = Option("latency", "Latency in tables", LATENCIES, "ttft")
 RECENT_MINUTES = 5
 PULSE_FRESH_S = 0.9
-CHOICES_FRESH_S = 30.0
-TENANTS_OFFERED = 500  # beyond it the table of customers and the address lead to one
-SLOW_FROM_S = 1.5  # a history that may be older than this is one that takes long to read
-KEPT_S = 120.0
+GLANCE_FRESH_S = 10.0
 NOISY_BELOW_S = 60.0
+RECORD_FRESH_S, OBJECTIVES_FRESH_S, BEFORE_FRESH_S = 600.0, 9.0, 9.0
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -59,24 +62,47 @@ class Now:
 
 
 @dataclass(frozen=True)
+class Before:
+    """The same minutes and the same part of the day, one range earlier (a day earlier, of the day)."""
+
+    recent: LivePoint
+    today: LiveCounts
+    gpus: GpuPoint | None
+
+
+@dataclass(frozen=True)
 class History:
+    """`before`: the series of the range before, moved to lie over this one; None unless it was asked for."""
+
     points: list[LivePoint]
     models: list[LiveGroup]
     tenants: list[LiveGroup]
+    before: list[LivePoint] | None = None
 
 
 @dataclass(frozen=True)
 class Overview:
+    """What is None has not been read yet, or was not asked for."""
+
     filters: Filters
     now: Now
     freshness: Freshness
-    history: History | None  # None: not read yet
+    fleet: FleetNow
+    history: History | None = None
+    fleet_history: FleetHistory | None = None
+    before: Before | None = None
+    state: Signals | None = None
+    record: tuple[date, int] | None = None
+    objectives: Sequence[ObjectiveState] = ()
+    money: today.Money | None = None
 
     @property
     def points(self) -> list[LivePoint]:
         """The series up to this second. A last step of under a minute is too short for a rate: the last minute's stands in."""
         if self.history is None:
             return []
+        if not self.filters.window(self.now.at).live:
+            return self.history.points
         whole = [point for point in self.history.points if point.counts.seconds >= NOISY_BELOW_S]
         last = self.history.points[-1]
         if whole and whole[-1] is last:
@@ -84,87 +110,50 @@ class Overview:
         return [*whole, replace(last, end=self.now.at, counts=self.now.pulse)]
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What the filters offer: tenants as (key, name), models by name. What is chosen now is always among them."""
-
-    tenants: list[tuple[str, str]]
-    models: list[str]
-
-
-@dataclass
-class _Shelf:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    asked_at: float = 0.0
-    read_at: float = float("-inf")
-    value: Any = None
+def glance(filters: Filters) -> Overview:
+    """As `read`, but of the histories only what is at hand, if it is some seconds old: a page is to be there at once, and hears better
+    by the stream within a second."""
+    found, fresh_s = _read(filters), max(filters.refresh_s, GLANCE_FRESH_S)
+    if SHELF.at_hand(("overview-history", filters), fresh_s):
+        found = replace(found, history=_history_kept(filters, fresh_s))
+    return replace(found, fleet_history=fleet_history(filters)) if fleet_at_hand(filters) else found
 
 
-class OverviewReader:
-    """Safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._shelves: dict[Any, _Shelf] = {}
-
-    def glance(self, filters: Filters) -> Overview:
-        """As `read`, but without a history that takes long and is not at hand: a page is to be there at once."""
-        if filters.span.refresh_s < SLOW_FROM_S or self._at_hand(("history", filters), filters.span.refresh_s):
-            return self.read(filters)
-        return replace(self._read(filters), history=None)
-
-    def read(self, filters: Filters) -> Overview:
-        """Raises ClickHouseUnavailable or ClickHouseRefused if the figures cannot be read."""
-        history = self._kept(("history", filters), filters.span.refresh_s, lambda: _history(filters))
-        return replace(self._read(filters), history=history)
-
-    def _read(self, filters: Filters) -> Overview:
-        scope = filters.scope
-        now = self._kept(("now", scope), PULSE_FRESH_S, lambda: _now(scope))
-        freshness = self._kept("freshness", PULSE_FRESH_S, _freshness)
-        return Overview(filters, now, freshness, None)
-
-    def _at_hand(self, key: Any, fresh_s: float) -> bool:
-        with self._lock:
-            shelf = self._shelves.get(key)
-        return shelf is not None and time.monotonic() - shelf.read_at <= fresh_s
-
-    def choices(self, filters: Filters) -> Choices:
-        offered: Choices = self._kept("choices", CHOICES_FRESH_S, _choices)
-        tenants, models = offered.tenants, offered.models
-        if filters.tenant and filters.tenant not in dict(tenants):
-            tenants = [(filters.tenant, filters.tenant), *tenants]
-        if filters.model and filters.model not in models:
-            models = [filters.model, *models]
-        return Choices(tenants, models)
-
-    def _kept(self, key: Any, fresh_s: float, read: Callable[[], T]) -> T:
-        shelf = self._shelf(key)
-        with shelf.lock:
-            if time.monotonic() - shelf.read_at > fresh_s:
-                started = time.monotonic()
-                shelf.value = read()
-                shelf.read_at = started
-            return shelf.value  # type: ignore[no-any-return]
-
-    def _shelf(self, key: Any) -> _Shelf:
-        """One for each key; those that nobody has asked for in a while are let go."""
-        asked = time.monotonic()
-        with self._lock:
-            self._shelves = {name: held for name, held in self._shelves.items() if held.asked_at > asked - KEPT_S}
-            shelf = self._shelves.setdefault(key, _Shelf())
-            shelf.asked_at = asked
-            return shelf
+def read(filters: Filters) -> Overview:
+    """Raises ClickHouseUnavailable or ClickHouseRefused if the figures cannot be read."""
+    found = _read(filters)
+    return replace(
+        found,
+        history=_history_kept(filters, filters.refresh_s),
+        fleet_history=fleet_history(filters),
+        before=_before(filters, found.now.at) if filters.compare else None,
+    )
 
 
-def _choices() -> Choices:
-    listed = [(info.key, info.name) for info in tenants()[:TENANTS_OFFERED]]
-    return Choices(listed, models_seen(datetime.now(UTC) - timedelta(days=35)))
+def _read(filters: Filters) -> Overview:
+    scope = filters.scope
+    now = SHELF.kept(("overview-now", scope), PULSE_FRESH_S, lambda: _now(scope))
+    freshness = SHELF.kept("overview-freshness", PULSE_FRESH_S, _freshness)
+    return Overview(
+        filters,
+        now,
+        freshness,
+        fleet_now(filters),
+        state=state_reading.signals(scope, freshness.newest, ever=freshness.ever),
+        record=SHELF.kept("token-record", RECORD_FRESH_S, lambda: token_record(datetime.now(UTC))),
+        objectives=SHELF.kept("objectives", OBJECTIVES_FRESH_S, lambda: objective_states(datetime.now(UTC))),
+        money=today.money(filters.tenant),
+    )
 
 
 def _now(scope: LiveScope) -> Now:
     at = datetime.now(UTC)
-    return Now(at, live_pulse(scope, at), live_recent(scope, RECENT_MINUTES, at), live_day(scope, at))
+    return Now(
+        at,
+        *together(
+            lambda: live_pulse(scope, at), lambda: live_recent(scope, RECENT_MINUTES, at), lambda: live_day(scope, at)
+        ),
+    )
 
 
 def _freshness() -> Freshness:
@@ -172,11 +161,47 @@ def _freshness() -> Freshness:
     return Freshness(newest, newest is not None or newest_hour() is not None, seal.watermark if seal else None)
 
 
+def _before(filters: Filters, now: datetime) -> Before:
+    window = filters.window(now)
+    then = now - (window.start - window.previous.start)
+
+    def taken() -> Before:
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return Before(
+            live_recent(filters.scope, RECENT_MINUTES, then),
+            live_totals(filters.scope, midnight - DAY, now - DAY),
+            fleet_then(filters, then),
+        )
+
+    return SHELF.kept(("overview-before", filters), max(filters.refresh_s, BEFORE_FRESH_S), taken)
+
+
+def _history_kept(filters: Filters, fresh_s: float) -> History:
+    return SHELF.kept(("overview-history", filters), fresh_s, lambda: _history(filters))
+
+
 def _history(filters: Filters) -> History:
-    now, span, scope = datetime.now(UTC), filters.span, filters.scope
-    start = span.start(now)
+    window, scope = filters.window(datetime.now(UTC)), filters.scope
+    latency = f"{filters.option(LATENCY)}_ms"
 
     def breakdown(group: str) -> list[LiveGroup]:
-        return live_breakdown(scope, start, span.step, now, group=group, latency=f"{filters.latency}_ms")
+        return live_breakdown(scope, window.start, window.step, window.end, group=group, latency=latency)
 
-    return History(live_series(scope, start, span.step, now), breakdown("model"), breakdown("tenant"))
+    return History(
+        *together(
+            lambda: live_series(scope, window.start, window.step, window.end),
+            lambda: breakdown("model"),
+            lambda: breakdown("tenant"),
+            lambda: _earlier(filters, window) if filters.compare else None,
+        )
+    )
+
+
+def _earlier(filters: Filters, window: Window) -> list[LivePoint]:
+    """The series of the range before, at the times of this one."""
+    back = window.previous
+    moved = window.start - back.start
+    points = live_series(filters.scope, back.start, back.step, back.end)
+    # The last one ends within a step, whose rows are of the whole step.
+    whole = [point for point in points if point.end - point.start == back.step]
+    return [replace(point, start=point.start + moved, end=point.end + moved) for point in whole]

@@ -10,12 +10,14 @@ from django.contrib import messages
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from dashboard.access import OPERATOR, Visitor, only
 from dashboard.operator import quarantine_shown as shown
+from dashboard.operator.feed import Reading
 from metering.public import (
     QUARANTINE_MOST_AT_ONCE,
     AlreadyDecided,
@@ -46,6 +48,7 @@ logger = logging.getLogger(__name__)
 PAGE = 50
 LONGEST_NOTE = 1000
 UNREADABLE = (ClickHouseUnavailable, ClickHouseRefused, DatabaseError)
+EVERY_S = 5.0  # how often the number of those that match is counted while somebody looks at the list
 UNREADABLE_MESSAGE = "ClickHouse or PostgreSQL does not answer. Nothing was changed; load the page again in a moment."
 
 
@@ -69,8 +72,25 @@ def entries(request: HttpRequest, who: Visitor) -> HttpResponse:
         "counts": counts,
         "facets": shown.facets(asked, counts),
         "older": shown.query(asked, cursor=quarantine_cursor(found.next)) if found.next else "",
+        "stream": "" if asked.text else f"{reverse('operator-quarantine-live')}?{shown.query(asked)}",
+        "at": timezone.now(),
     }
     return render(request, "operator/quarantine.html", page)
+
+
+def now(asked: EntryFilter) -> Reading:
+    """How many match, and when the newest of them arrived. Not by words in bytes: that reads all of them."""
+    return Reading(timezone.now(), {"quarantine-now": render_to_string("operator/_quarantine_now.html", _now(asked))})
+
+
+def _now(asked: EntryFilter) -> dict[str, Any]:
+    newest = quarantine_entries(asked, limit=1).entries
+    return {
+        "counts": quarantine_counts(asked),
+        "newest": newest[0].ingested_at if newest else None,
+        "asked": asked,
+        "query": shown.query(asked),
+    }
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,12 +1,10 @@
-"""The figures at the top of the overview, as text with units."""
+"""What a tile is, and the tables of the overview as text with units. The overview's own tiles are in overview_tiles.py."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from dashboard import formats
-from dashboard.operator.filters import LATENCIES
-from dashboard.operator.overview import RECENT_MINUTES, Freshness, Now, Overview
+from dashboard.operator.overview import LATENCIES, LATENCY, Overview
 from metering.public import LiveGroup, Quantiles
 
 ERRORS_ARE_BAD_FROM = 0.05
@@ -15,7 +13,7 @@ LATENCY_FIELDS = {"ttft": "ttft_ms", "tpot": "tpot_ms", "e2e": "e2e_ms"}
 
 @dataclass(frozen=True)
 class Tile:
-    """`value` alone is large; `unit` and `note` say what it is. `tone` is '' or 'bad'."""
+    """`value` alone is large; `unit` and `note` say what it is. `tone` is '' or 'bad'. `link`: the page that shows more, '' for none."""
 
     key: str
     label: str
@@ -23,6 +21,8 @@ class Tile:
     unit: str
     note: str
     tone: str = ""
+    link: str = ""
+    change: str = ""  # against what it is compared with
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,9 @@ class Row:
     latencies: tuple[str, ...]
 
 
-def tiles(overview: Overview) -> list[Tile]:
-    return [*_rates(overview.now), *_latencies(overview.now), _newest(overview.freshness)]
-
-
 def rows(overview: Overview, groups: list[LiveGroup], group: str) -> list[Row]:
     """`group` is model or tenant."""
-    field = LATENCY_FIELDS[overview.filters.latency]
+    field = LATENCY_FIELDS[overview.filters.option(LATENCY)]
     return [
         Row(
             name=one.name or "(none)",
@@ -67,57 +63,15 @@ def table_context(overview: Overview) -> dict[str, Any]:
     history, filters = overview.history, overview.filters
     return {
         "filters": filters,
-        "latency_label": LATENCIES[filters.latency],
-        "latency_unit": formats.LATENCY_UNITS[LATENCY_FIELDS[filters.latency]],
+        "span": filters.label,
+        "latency_label": LATENCIES[filters.option(LATENCY)],
+        "latency_unit": formats.LATENCY_UNITS[LATENCY_FIELDS[filters.option(LATENCY)]],
         "reading": history is None,
         "tables": [
             ("model", "Models", rows(overview, history.models if history else [], "model")),
             ("tenant", "Customers", rows(overview, history.tenants if history else [], "tenant")),
         ],
     }
-
-
-def _rates(now: Now) -> list[Tile]:
-    pulse, today = now.pulse, now.today
-    bad = "bad" if (pulse.error_ratio or 0) >= ERRORS_ARE_BAD_FROM else ""
-    minute = "last 60 s"
-    errors, _, percent = formats.percent(pulse.error_ratio).partition(" ")
-    return [
-        Tile("requests", "Requests", formats.rate(pulse.per_second(pulse.requests)), "/ s", minute),
-        Tile("input", "Input tokens", formats.rate(pulse.per_second(pulse.input_tokens)), "/ s", minute),
-        Tile("output", "Output tokens", formats.rate(pulse.per_second(pulse.output_tokens)), "/ s", minute),
-        Tile("errors", "Errors", errors, percent, f"{formats.whole(pulse.error)} in the {minute}", bad),
-        Tile(
-            "today",
-            "Tokens today",
-            *compact(today.input_tokens + today.output_tokens),
-            f"{formats.whole(today.requests)} requests since 00:00 UTC",
-        ),
-    ]
-
-
-def _latencies(now: Now) -> list[Tile]:
-    note = f"last {RECENT_MINUTES} min"
-    measured = (("ttft", now.recent.ttft_ms), ("tpot", now.recent.tpot_ms), ("e2e", now.recent.e2e_ms))
-    short = {"ttft": "TTFT p95", "tpot": "TPOT p95", "e2e": "End to end p95"}
-    return [
-        Tile(
-            key,
-            short[key],
-            formats.latency(LATENCY_FIELDS[key], found.p95 if found else None),
-            formats.LATENCY_UNITS[LATENCY_FIELDS[key]] if found else "",
-            note,
-        )
-        for key, found in measured
-    ]
-
-
-def _newest(freshness: Freshness) -> Tile:
-    sealed = f"sealed up to {formats.clock(freshness.sealed_until)}" if freshness.sealed_until else "nothing sealed yet"
-    if freshness.newest is None:
-        return Tile("newest", "Newest event", "> 15" if freshness.ever else formats.NOTHING, "min ago", sealed)
-    value, _, unit = formats.span(datetime.now(UTC) - freshness.newest).partition(" ")
-    return Tile("newest", "Newest event", value, f"{unit} ago", sealed)
 
 
 def compact(tokens: int) -> tuple[str, str]:

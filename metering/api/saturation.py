@@ -24,7 +24,7 @@ from metering.api.saturation_parameters import (
     encoded,
     history_ask,
 )
-from metering.clickhouse.queries.fleet import ENGINE_GROUPS
+from metering.clickhouse.queries.fleet_series import ENGINE_GROUPS
 from metering.contracts import Scope
 from metering.moments import instant
 from metering.telemetry.fleet import fleet_engines

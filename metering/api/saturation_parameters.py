@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from metering.api.problems import InvalidParameter
 from metering.api.times import moment
-from metering.clickhouse.queries.fleet import ENGINE_GROUPS
+from metering.clickhouse.queries.fleet_series import ENGINE_GROUPS
 from metering.telemetry.fleet_history import FleetRange
 from metering.telemetry.saturation_scopes import ENGINE, GROUPS
 from metering.telemetry.spans import MINUTE, minute_of

@@ -2,6 +2,9 @@
 
 ClickHouse has no transactional DDL. A file is recorded after its last statement, and every statement is repeatable
 (`IF NOT EXISTS`), so a crash in the middle is healed by running again.
+
+A statement that copies what tables hold already begins with the comment `-- Each day of TABLE.COLUMN`, and is run once for every day that
+has rows there, with its bounds as `%(from_s)s` and `%(until_s)s` in epoch seconds: so its time and memory do not grow with the table's age.
 """
 
 import hashlib
@@ -15,6 +18,9 @@ from django.conf import settings
 
 from metering.clickhouse import client
 
+TIMEOUT_S = 600.0
+DAY_S = 86_400
+EACH_DAY = re.compile(r"^-- Each day of (\w+)\.(\w+)\b", re.MULTILINE)
 FOLDER = Path(__file__).parent / "migrations"
 HISTORY = """
 CREATE TABLE IF NOT EXISTS clickhouse_migrations
@@ -81,7 +87,8 @@ def migrate() -> list[str]:
     done = []
     for migration in pending():
         for statement in migration.statements():
-            client.statement(f"migration_{migration.version:04d}", statement)
+            for bounds in bounds_of(statement):
+                client.statement(f"migration_{migration.version:04d}", statement, bounds, timeout_s=TIMEOUT_S)
         client.insert(
             "migration_record",
             "clickhouse_migrations",
@@ -90,6 +97,17 @@ def migrate() -> list[str]:
         )
         done.append(migration.name)
     return done
+
+
+def bounds_of(statement: str) -> list[dict[str, int] | None]:
+    """The parameters with which a statement is run, one after the other: None is once, without any."""
+    found = EACH_DAY.search(statement)
+    if found is None:
+        return [None]
+    table, column = map(client.identifier, found.groups())
+    days = f"SELECT DISTINCT toUnixTimestamp(toStartOfDay({column}, 'UTC')) AS day FROM {table} ORDER BY day"
+    rows = client.statement("migration_days", days, timeout_s=TIMEOUT_S)
+    return [{"from_s": day, "until_s": day + DAY_S} for (day,) in rows]
 
 
 def create_database(url: str) -> None:

@@ -15,12 +15,21 @@ from django.core.management.base import CommandError, OutputWrapper
 from metering import accounts, users
 from metering.demo.provider import CUSTOMERS, EUR_PER_USD, MODELS, Model
 from metering.demo.state import DemoState, Login
+from metering.objectives.definitions import objectives, set_objective
 from metering.telemetry.energy import prices
 
 TIER_FACTORS = {"": Decimal(1), "batch": Decimal("0.5"), "priority": Decimal("1.75")}
 # Region, USD a kWh by day and from 22 to 6 h UTC, and grams of CO2 a kWh.
 TARIFFS = (("eu-north-1", "0.070", "0.045", "25"), ("us-east-1", "0.085", "0.060", "380"))
 GPU_HOUR = "1.60"  # USD
+# Name, measure, ms, share of requests, and the model: most of them kept, not all by much.
+OBJECTIVES = (
+    ("First token", "ttft_ms", "1500", "0.98", ""),
+    ("First token of llama-3.1-8b", "ttft_ms", "700", "0.95", "llama-3.1-8b"),
+    ("Pace of llama-3.3-70b", "tpot_ms", "28", "0.985", "llama-3.3-70b"),
+    ("Whole answers of qwen3-235b", "e2e_ms", "30000", "0.96", "qwen3-235b-a22b"),
+    ("Availability", "error", None, "0.99", ""),
+)
 PEOPLE = (
     ("operator", "demo-operator", None, "/operator/"),
     ("finance", "demo-finance", None, "/"),
@@ -64,6 +73,14 @@ def set_tariffs() -> None:
         prices.set_energy_price(region=region, per_kwh=night, currency="USD", from_hour=22, to_hour=6)
         prices.set_carbon_intensity(region=region, g_per_kwh=grams)
     prices.set_gpu_price(product="*", region="*", per_gpu_hour=GPU_HOUR, currency="USD")
+
+
+def set_objectives() -> None:
+    """What the made-up provider promises. What is set already stays as it is."""
+    known = {one.name for one in objectives()}
+    for name, measure, threshold_ms, target, model in OBJECTIVES:
+        if name not in known:
+            set_objective(name, measure=measure, threshold_ms=threshold_ms, target=target, model=model)
 
 
 def _prices(model: Model) -> dict[str, Decimal]:

@@ -8,10 +8,11 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from metering import moments
+from metering.capacity import storing as capacity
 from metering.demo.state import DemoState
 from metering.simulator.agentpath import AgentPath, Destination
 from metering.simulator.fleet import Fleet
@@ -46,6 +47,9 @@ def send_until(stop: threading.Event, state: DemoState, now: datetime, *, url: s
         with AgentPath(fleet, _destination(url, key, folder, FAST_EVERY_S, FAST_EVENTS_S)) as path:
             while fleet.time_ms + FAST_EVENTS_S * 1000 < _now_ms():
                 _go_on(path, state, FAST_EVENTS_S, pace)
+        capacity.ask_again(
+            datetime.now(UTC)
+        )  # a forecast made meanwhile took hours that were not there yet for idle ones
         with AgentPath(fleet, _destination(url, key, folder, LIVE_EVERY_S, LIVE_EVERY_S)) as path:
             while True:
                 _go_on(path, state, STRETCH_S, pace)

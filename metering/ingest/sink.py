@@ -25,6 +25,7 @@ ONE_BLOCK = {
     "min_insert_block_size_rows": BLOCK_ROWS,
     "min_insert_block_size_bytes": BLOCK_BYTES,
     "max_partitions_per_insert_block": 0,
+    "optimize_on_insert": 0,  # what a view has grouped need not be merged once more before it is written
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
 }

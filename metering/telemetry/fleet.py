@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-
 from metering import moments
 from metering.clickhouse import client
-from metering.clickhouse.queries.fleet import GpusNow
+from metering.clickhouse.queries.fleet import GpusKnown, GpusNow
 from metering.clickhouse.queries.saturation import BoundSince, SaturationNow, Trends
 from metering.telemetry.engine_readings import EngineReadings, readings_of, weights
 from metering.telemetry.rollups import SLICE_MS
@@ -24,12 +22,14 @@ TIMEOUT_S = 5.0
 SEEN = timedelta(minutes=2)  # an engine whose last sample is older is not there
 GPU_SEEN = timedelta(minutes=15)  # GPUs are listed longer, with the time of their sample
 BOUND_LOOKED_BACK = timedelta(hours=24)
+RECENT = timedelta(minutes=10)
+KNOWN_FOR = timedelta(hours=24)
 TREND = timedelta(minutes=15)
-READ_BACK = timedelta(
-    minutes=4
-)  # raw samples, to say since when a limit has bound: the minutes after these are worked up
 MILLISECOND = timedelta(milliseconds=1)
 SLICE = timedelta(milliseconds=SLICE_MS)
+READ_BACK = SEEN + SLICE
+# Raw samples, to say since when a limit has bound: the minutes before are worked up.
+HELD_BACK = timedelta(minutes=4)
 Key = tuple[str, str]
 
 
@@ -65,25 +65,49 @@ class GpuState:
     xid_last: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class GoneGpu:
+    """One that sends nothing any more. `until`: it was seen last in the quarter of an hour before."""
+
+    node: str
+    gpu: str
+    index: int | None
+    name: str
+    region: str
+    cluster: str
+    until: datetime
+
+
 def fleet_gpus(now: datetime, node: str | None = None, *, timeout_s: float = TIMEOUT_S) -> list[GpuState]:
     """Every GPU with a sample in the last GPU_SEEN, by node and index.
 
     Raises ClickHouseUnavailable or ClickHouseRefused, as all functions here.
     """
     until = moments.milliseconds(now) + 1
-    skew = settings.INGEST_MAX_FUTURE // MILLISECOND
-    query = GpusNow(until - GPU_SEEN // MILLISECOND, until, skew, node)
+    table = "gpu_recent" if _is_recent(now) else "gpu_samples"
+    query = GpusNow(until - GPU_SEEN // MILLISECOND, until, node, table)
     return [_gpu(row) for row in client.run(query, timeout_s=timeout_s).rows]
+
+
+def fleet_gpus_gone(now: datetime, *, timeout_s: float = TIMEOUT_S) -> list[GoneGpu]:
+    """GPUs that were there within KNOWN_FOR and have sent nothing for GPU_SEEN; and for a while those of `fleet_gpus` as well."""
+    rows = client.run(GpusKnown(moments.seconds(now - KNOWN_FOR)), timeout_s=timeout_s).rows
+    found = [_gone(*row) for row in rows]
+    return [one for one in found if one.until <= now]
+
+
+def _gone(*row: Any) -> GoneGpu:
+    values: tuple[Any, ...] = (*row[:-1], datetime.fromtimestamp(row[-1], UTC))
+    return GoneGpu(*values)
 
 
 def fleet_engines(now: datetime, *, timeout_s: float = TIMEOUT_S) -> list[EngineState]:
     """Every engine with a sample in the last SEEN, by node and name: over the half minute up to its newest one.
 
-    `timeout_s` is for each of at most three queries.
+    `timeout_s` is for each of at most four queries.
     """
+    found = _slices(now, READ_BACK, (), timeout_s)
     until = moments.milliseconds(now) + 1
-    query = SaturationNow(until - READ_BACK // MILLISECOND, until, SLICE_MS)
-    found = [readings_of(row) for row in client.run(query, timeout_s=timeout_s).rows]
     latest = [each for each in found if each.slice == 0 and each.newest_ms >= until - SEEN // MILLISECOND]
     points = saturation_points()
     shares, room = weights(latest), _headrooms(now, points, timeout_s)
@@ -92,10 +116,21 @@ def fleet_engines(now: datetime, *, timeout_s: float = TIMEOUT_S) -> list[Engine
     if not bound:
         return states
     held = _held_by_minutes(bound, now, timeout_s)
-    for each in found:
+    for each in _slices(now, HELD_BACK, tuple(sorted({node for node, _ in bound})), timeout_s):
         if each.slice and (state := bound.get((each.node, each.engine))):
             held[state.node, state.engine] += _held(each, state, points)
     return [_since(each, held[each.node, each.engine]) if each.saturation.bound else each for each in states]
+
+
+def _slices(now: datetime, back: timedelta, nodes: tuple[str, ...], timeout_s: float) -> list[EngineReadings]:
+    until_ms = moments.milliseconds(now) + 1
+    query = SaturationNow(until_ms - back // MILLISECOND, until_ms, SLICE_MS, nodes, _is_recent(now))
+    return [readings_of(row) for row in client.run(query, timeout_s=timeout_s).rows]
+
+
+def _is_recent(now: datetime) -> bool:
+    """Whether the tables of recent samples hold all that is looked at. They have half an hour."""
+    return now > datetime.now(UTC) - RECENT
 
 
 def _engine(

@@ -1,19 +1,20 @@
-"""How the fleet went: GPUs, engines and their saturation over time, from rows of minutes."""
+"""How the fleet went: GPUs, engines and their saturation over time, from minutes and the steps that they are added up to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from metering import moments
 from metering.clickhouse import client
-from metering.clickhouse.queries.fleet import (
+from metering.clickhouse.queries.fleet_series import (
     ENGINE_GROUPS,
     GPU_GROUPS,
     EngineSeries,
+    EnginesOnGpu,
     GpuSeries,
-    Minutes,
     SaturationSeries,
+    Steps,
 )
 from metering.telemetry.saturation import CONSTRAINTS
 from metering.telemetry.saturation_scopes import BoundShare
@@ -25,13 +26,14 @@ MOST_POINTS = 100_000
 
 @dataclass(frozen=True)
 class FleetRange:
-    """`[start, end)` on whole minutes, in steps of whole minutes. `group`: a row for each of these; `only`: narrowed to these values."""
+    """`[start, end)` on whole minutes, in steps of whole minutes. `group`: a row for each of these; `only`: narrowed to these values, one
+    or several of each."""
 
     start: datetime
     end: datetime
     step: timedelta = MINUTE
     group: tuple[str, ...] = ()
-    only: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class GpuPoint:
     memory_temperature_c: float | None
     throttled_share: float | None
     xid_errors: int | None
+    memory_clock_mhz: float | None = None
+    power_w_max: float | None = None  # of one GPU
+    xid_last: int | None = None  # of the errors in the step
+    throttle: Mapping[str, float] | None = None  # share of the time by reason; None: not asked for, or no GPU tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,19 @@ class EnginePoint:
     queue_s: float | None
     prefill_s: float | None
     decode_s: float | None
+    waiting_max: float | None = None  # of one engine
+    minutes: int = 0  # that were measured, of the engine that has the most
 
     @property
     def prefix_hit_rate(self) -> float | None:
         """Tokens found in the prefix cache over those looked up."""
         queries = self.prefix_cache_queries
         return self.prefix_cache_hits / queries if queries and self.prefix_cache_hits is not None else None
+
+    @property
+    def batch(self) -> float | None:
+        """Requests that run in an engine at a time."""
+        return None if self.running is None or not self.engines else self.running / self.engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,9 @@ class SaturationPoint:
     worst_engine: str
     bound: tuple[BoundShare, ...]
     simulated: bool
+    readings: Mapping[str, float] = field(
+        default_factory=dict
+    )  # means over the engines that have them; empty unless asked for
 
     @property
     def bound_share(self) -> float:
@@ -123,37 +139,58 @@ class SaturationPoint:
         return self.bound[0].constraint if self.bound else ""
 
 
-def gpu_series(asked: FleetRange) -> list[GpuPoint]:
-    """In order of time and group; steps without GPUs are left out. Raises ValueError for an unknown group, ClickHouseRefused (code 396)
-    for more than MOST_POINTS points, ClickHouseUnavailable; as all functions here."""
-    return [GpuPoint(*_head(asked, row), *_rest(asked, row)) for row in _run(GpuSeries(_minutes(asked, GPU_GROUPS)))]
+def gpu_series(asked: FleetRange, *, reasons: bool = False) -> list[GpuPoint]:
+    """In order of time and group; steps without GPUs are left out. `reasons`: with why they were throttled.
+
+    Raises ValueError for an unknown group, ClickHouseRefused (code 396) for more than MOST_POINTS points, ClickHouseUnavailable; as all
+    functions here.
+    """
+    return [_gpu(asked, row, reasons=reasons) for row in _run(GpuSeries(_steps(asked, GPU_GROUPS), reasons))]
 
 
 def engine_series(asked: FleetRange) -> list[EnginePoint]:
     return [
-        EnginePoint(*_head(asked, row), *_rest(asked, row))
-        for row in _run(EngineSeries(_minutes(asked, ENGINE_GROUPS)))
+        EnginePoint(*_head(asked, row), *_rest(asked, row)) for row in _run(EngineSeries(_steps(asked, ENGINE_GROUPS)))
     ]
 
 
-def saturation_series(asked: FleetRange) -> list[SaturationPoint]:
-    query = SaturationSeries(_minutes(asked, ENGINE_GROUPS), CONSTRAINTS)
-    return [_saturation(asked, row) for row in _run(query)]
+def saturation_series(asked: FleetRange, *, readings: bool = False) -> list[SaturationPoint]:
+    """`readings`: with what the scores were computed from."""
+    query = SaturationSeries(_steps(asked, ENGINE_GROUPS), readings)
+    return [_saturation(asked, row, readings=readings) for row in _run(query)]
 
 
-def _saturation(asked: FleetRange, row: tuple[Any, ...]) -> SaturationPoint:
-    engines, gpus, score, highest, node, engine, simulated, *shares = _rest(asked, row)
-    held = sorted(zip(CONSTRAINTS, shares, strict=True), key=lambda each: -each[1])
-    bound = tuple(BoundShare(name, share) for name, share in held if share)
-    return SaturationPoint(*_head(asked, row), engines, gpus, score, highest, node, engine, bound, bool(simulated))
+def engines_on_gpu(node: str, gpu: str, start: datetime, end: datetime) -> list[str]:
+    """Names of the engines that ran on it, to a quarter of an hour or more, by the length of the time."""
+    query = EnginesOnGpu(node, gpu, moments.seconds(start), moments.seconds(end))
+    return [name for (name,) in _run(query)]
 
 
-def _minutes(asked: FleetRange, allowed: tuple[str, ...]) -> Minutes:
+def _gpu(asked: FleetRange, row: tuple[Any, ...], *, reasons: bool) -> GpuPoint:
+    *values, known_minutes, xid_last = _rest(asked, row)[: -1 if reasons else None]
+    shares = None
+    if reasons and known_minutes:
+        shares = {name: total / known_minutes for name, total in _rest(asked, row)[-1].items()}
+    told: tuple[Any, ...] = (*_head(asked, row), *values, xid_last, shares)
+    return GpuPoint(*told)
+
+
+def _saturation(asked: FleetRange, row: tuple[Any, ...], *, readings: bool) -> SaturationPoint:
+    engines, gpus, score, highest, node, engine, simulated, gpu_minutes, held, *read = _rest(asked, row)
+    shares = {name: held.get(name, 0.0) / gpu_minutes for name in CONSTRAINTS}
+    bound = tuple(BoundShare(name, share) for name, share in sorted(shares.items(), key=lambda each: -each[1]) if share)
+    state = (engines, gpus, score, highest, node, engine, bound, bool(simulated))
+    told: tuple[Any, ...] = (*_head(asked, row), *state, read[0] if readings else {})
+    return SaturationPoint(*told)
+
+
+def _steps(asked: FleetRange, allowed: tuple[str, ...]) -> Steps:
     for name in (*asked.group, *asked.only):
         if name not in allowed:
             raise ValueError(f"unknown group {name!r}: one of {', '.join(allowed)}")
     start, end = moments.seconds(minute_of(asked.start)), moments.seconds(asked.end)
-    return Minutes(start, end, int(asked.step.total_seconds()), asked.group, asked.only)
+    to_now = asked.end + MINUTE >= datetime.now(UTC)
+    return Steps(start, end, int(asked.step.total_seconds()), asked.group, asked.only, to_now)
 
 
 def _head(asked: FleetRange, row: tuple[Any, ...]) -> tuple[datetime, dict[str, str]]:

@@ -10,7 +10,7 @@ from django.conf import settings
 from metering.advisory import advisory_lock
 from metering.clickhouse.client import ClickHouseRefused, ClickHouseUnavailable
 from metering.clickhouse.queries.telemetry_arrivals import ENGINES, GPUS
-from metering.telemetry import progress, rollups
+from metering.telemetry import progress, rollups, step_rollups
 from metering.telemetry.energy import writing
 from metering.telemetry.spans import Span
 from metering.telemetry.steps import Step
@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 ADVISORY_LOCK = 0x7A11_0003  # one process at a time over all hosts
 BUDGET_S = 20.0  # a step starts no further block after this
+CATCH_UP_S = 5.0
 
 STEPS: tuple[Step, ...] = (
     Step("rollups", timedelta(seconds=30), rollups.write, (GPUS, ENGINES)),
@@ -49,7 +50,17 @@ def run(*, budget_s: float = BUDGET_S, steps: tuple[Step, ...] | None = None) ->
     with advisory_lock(ADVISORY_LOCK) as alone:
         if not alone:
             return {}
-        return {step.name: _run(step, budget_s) for step in steps or STEPS}
+        found = {step.name: _run(step, budget_s) for step in steps or STEPS}
+        if steps is None:
+            _catch_up()
+        return found
+
+
+def _catch_up() -> None:
+    try:
+        step_rollups.catch_up(budget_s=CATCH_UP_S)
+    except ClickHouseRefused:
+        logger.exception("telemetry: older minutes cannot be added up, and stay due")
 
 
 def _run(step: Step, budget_s: float) -> Outcome:

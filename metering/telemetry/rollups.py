@@ -11,6 +11,7 @@ import pyarrow as pa
 from metering.clickhouse import client
 from metering.clickhouse.queries.saturation import SaturationSlices
 from metering.clickhouse.queries.telemetry_minutes import WriteEngineMinutes, WriteGpuMinutes
+from metering.telemetry import step_rollups
 from metering.telemetry.engine_readings import EngineReadings, readings_of, weights
 from metering.telemetry.saturation import Saturation, saturation, worse
 from metering.telemetry.settings import saturation_points
@@ -43,7 +44,7 @@ SATURATION_MINUTE = pa.schema(
 
 
 def write(span: Span) -> None:
-    """Work up the minutes of `span`, and replace what was written for them before.
+    """Work up the minutes of `span` and the longer steps that hold them, and replace what was written for them before.
 
     Raises ClickHouseUnavailable or ClickHouseRefused.
     """
@@ -57,6 +58,7 @@ def write(span: Span) -> None:
     rows = saturation_rows(span, version)
     if rows.num_rows:
         client.insert_columns("telemetry_saturation_minutes", "saturation_minute", rows, timeout_s=TIMEOUT_S)
+    step_rollups.write(span.start, span.end, version)
 
 
 def saturation_rows(span: Span, version: int) -> pa.Table:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = re.compile(
-    r"environment\.(?:text|integer|number|flag|words|whole_numbers|signed_numbers|folder)\(\s*\"([A-Z][A-Z0-9_]+)\""
+    r"environment\.(?:text|integer|number|flag|words|whole_numbers|signed_numbers|amounts|folder)\(\s*\"([A-Z][A-Z0-9_]+)\""
 )
 
 

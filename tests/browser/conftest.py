@@ -16,7 +16,7 @@ import httpx
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
 from metering.contracts import TenantInfo
 from metering.models import Membership, Tenant
@@ -25,6 +25,7 @@ from metering.public import create_tenant
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PASSWORD = "browser-tests-only"
 ROOT = Path(__file__).resolve().parents[2]
+expect.set_options(timeout=15_000)  # a machine that does other things as well
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -103,9 +104,13 @@ class Watched:
     foreign: list[str] = field(default_factory=list)
 
     def watch(self) -> None:
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("console", self._note_message)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self._note(request.url))
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(f"{message.text} {message.location.get('url', '')}")
 
     def _note(self, url: str) -> None:
         parts = urlsplit(url)

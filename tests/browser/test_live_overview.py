@@ -48,7 +48,7 @@ def test_a_filter_changes_page_and_address_without_a_reload(tenant: TenantInfo, 
     page.wait_for_url("**range=15m**")
     assert page.evaluate("window.sameDocument") is True
     is_live(page)
-    assert "range=15m" in page.evaluate("document.querySelector('#overview').dataset.live")
+    assert "range=15m" in page.evaluate("document.querySelector('#page').dataset.live")
     page.wait_for_selector("#chart-e2e svg.main-svg")
     page.get_by_role("link", name="one-of-a-kind").click()
     page.wait_for_url("**model=one-of-a-kind**")
@@ -104,7 +104,7 @@ def test_open_streams_do_not_use_up_the_database_connections(
         token = client.cookies["csrftoken"]
         client.post("/login/", data={"username": user.username, "password": PASSWORD, "csrfmiddlewaretoken": token})
         for n in range(24):
-            stream = client.stream("GET", f"/operator/live/?tenant={tenant.key}-{n % 3}")
+            stream = client.stream("GET", f"/operator/live/overview/?tenant={tenant.key}-{n % 3}")
             assert open_streams.enter_context(stream).status_code == 200
         assert client.get("/invoices/").status_code == 200
 

@@ -95,7 +95,7 @@ def test_the_keyboard_reaches_the_content_and_the_menu(browse: OpenBrowser) -> N
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-    page.locator("details.menu summary").focus()
+    page.locator("header.top details.menu summary").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Log out")).to_be_visible()
     page.keyboard.press("Escape")
@@ -105,7 +105,7 @@ def test_the_keyboard_reaches_the_content_and_the_menu(browse: OpenBrowser) -> N
 def test_logging_out_ends_the_session(browse: OpenBrowser) -> None:
     watched = browse("finance")
     page = watched.open("/invoices/")
-    page.locator("details.menu summary").click()
+    page.locator("header.top details.menu summary").click()
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url("**/login/")
     watched.open("/invoices/")

@@ -52,7 +52,7 @@ def test_an_operator_fixes_an_event_by_keyboard(tenant: TenantInfo, browse: Open
     expect(page.get_by_role("alert")).to_contain_text("input_tokens expected a whole number")
     editor.fill(editor.input_value().replace('"1200"', "1200"))
     page.get_by_role("button", name="Replay").click()
-    expect(page.get_by_role("status")).to_contain_text("Replayed")
+    expect(page.locator(".messages[role=status]")).to_contain_text("Replayed")
     decision = found(name).decision
     assert decision is not None
     assert decision.edited
@@ -64,7 +64,7 @@ def test_what_nobody_edited_is_replayed_untouched_though_a_browser_sends_other_l
     (name,) = put(tenant.key, {"raw": json.dumps(event()).encode()})
     page = browse("operator").open(entry_path(name))
     page.get_by_role("button", name="Replay").click()
-    expect(page.get_by_role("status")).to_contain_text("Replayed")
+    expect(page.locator(".messages[role=status]")).to_contain_text("Replayed")
     decision = found(name).decision
     assert decision is not None
     assert not decision.edited
@@ -77,6 +77,6 @@ def test_a_step_over_many_is_confirmed_with_its_number(tenant: TenantInfo, brows
     page.get_by_role("link", name="Discard these 2").click()
     page.get_by_label("A note").fill("load test")
     page.get_by_role("button", name="Discard 2 entries").click()
-    expect(page.get_by_role("status")).to_contain_text("2 entries discarded")
+    expect(page.locator(".messages[role=status]")).to_contain_text("2 entries discarded")
     expect(page.get_by_text("No open entry matches")).to_be_visible()
     assert [found(name).state for name in names] == ["discarded", "discarded", "open"]

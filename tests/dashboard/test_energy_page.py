@@ -5,10 +5,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from dashboard.operator import energy_shown as shown
+from dashboard.operator.energy import PAGE
+from dashboard.operator.filters import Filters
+from dashboard.operator.pages import frame
+from dashboard.operator.shelf import SHELF
 from metering.clickhouse import client
 from metering.public import (
     CoefficientsInfo,
@@ -26,13 +31,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
 
 HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
 END = HOUR + timedelta(hours=1)
-TABLES = ("energy_windows", "energy_attributed", "energy_hours", "energy_attributed_hours")
+TABLES = ("energy_windows", "energy_attributed", "energy_hours", "energy_attributed_hours", "gpu_minute", "gpu_steps")
 
 
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
     for table in TABLES:
         client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    SHELF.clear()
 
 
 @pytest.fixture
@@ -45,9 +51,44 @@ def some_energy(db: None) -> None:
 
 
 def opened(log_in: LogIn, **query: str) -> str:
-    response = log_in("operator").get(reverse("operator-energy"), query)
+    SHELF.clear()
+    response = log_in("operator").get(reverse("operator-energy"), {"range": "24h"} | query)
     assert response.status_code == 200
     return str(response.content.decode())
+
+
+def streamed(**query: str) -> dict[str, str]:
+    """The parts of the page, as its stream sends them."""
+    SHELF.clear()
+    filters = Filters.read({"range": "24h"} | query, PAGE.options)
+    found = PAGE.read(filters, ())
+    context = frame(PAGE, filters, ()) | dict(found.context)
+    return {place: text(render_to_string(template, context)) for place, template in PAGE.parts.items()}
+
+
+def draws(cluster: str, power_w: float, limit_w: float | None, *, gpus: int = 1, region: str = "eu") -> None:
+    """What GPUs of a cluster drew in each of the last three minutes."""
+    minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    rows = [
+        {
+            "minute": minute - n * timedelta(minutes=1),
+            "node": f"{cluster}-n",
+            "gpu": f"g{gpu}",
+            "mig": "",
+            "region": region,
+        }
+        | {
+            "cluster": cluster,
+            "samples": 4,
+            "power_w_mean": power_w,
+            "power_limit_w": limit_w,
+            "throttle_samples": 0,
+            "version": 1,
+        }
+        for n in (1, 2, 3)
+        for gpu in range(gpus)
+    ]
+    client.insert("test_gpus", "gpu_minute", list(rows[0]), [[row[name] for row in rows] for name in rows[0]])
 
 
 def text(page: str) -> str:
@@ -80,12 +121,14 @@ def health(**fields: object) -> EnergyHealth:
 def test_rows_by_customer_model_and_tier_come_to_the_counters_with_idle_and_causes(log_in: LogIn) -> None:
     page = opened(log_in)
     customers = table(page, "tenant")
-    assert re.search(r"acme 12 0 4,320,000 6\.000 60\.0 % 5\.00", customers)  # 21.6 MJ over 4.32 million
+    assert re.search(
+        r"acme 12 0 4,320,000 6\.000 60\.0 % 5\.00 5\.00", customers
+    )  # 21.6 MJ over 4.32 million, none computed
     assert re.search(r"globex 1 0 0 2\.000 20\.0 %", customers)
     for key in ("tenant", "model", "tier"):
         assert re.search(r"Idle . . . 1\.500 15\.0 %", table(page, key))
         assert re.search(r"Unattributed: aborted streams . . . 0\.500 5\.00 %", table(page, key))
-        assert re.search(r"Total 13 0 4,320,000 10\.000 100\.0 % 8\.33", table(page, key))
+        assert re.search(r"Total 13 0 4,320,000 10\.000 100\.0 % 8\.33 8\.33", table(page, key))
     assert "m1" in table(page, "model")
     assert "batch" in table(page, "tier")
 
@@ -114,7 +157,7 @@ def test_costs_and_co2_follow_the_region_and_what_has_no_price_is_told(log_in: L
     assert re.search(r"2\.0000 EUR\s+20\.0 % of the energy has no price", tile(page, "cost-EUR"))
     assert re.search(r"2\.000 kg", tile(page, "co2"))
     assert re.search(r"acme .* 1\.5000 1\.200 ", table(page, "tenant"))
-    assert re.search(r"globex 1 0 0 2\.000 20\.0 % . . 0\.400 ", table(page, "tenant"))
+    assert re.search(r"globex 1 0 0 2\.000 20\.0 % . . . 0\.400 ", table(page, "tenant"))
 
 
 @pytest.mark.usefixtures("some_energy")
@@ -130,15 +173,16 @@ def test_costs_in_two_currencies_stand_beside_each_other(log_in: LogIn) -> None:
 @pytest.mark.usefixtures("some_energy")
 @pytest.mark.parametrize(("by", "names"), [("model", {"m1", "m2"}), ("tenant", {"acme", "globex"})])
 def test_the_chart_is_by_model_or_by_customer(by: str, names: set[str], log_in: LogIn) -> None:
-    response = log_in("operator").get(reverse("operator-energy"), {"by": by})
+    response = log_in("operator").get(reverse("operator-energy"), {"by": by, "range": "24h"})
     bars = response.context["figures"]["chart-energy"]["data"]
     assert {bar["name"] for bar in bars} == names | {"idle", "aborted"}
     assert sum(bar["y"][-1] for bar in bars) == 10
     assert len(bars[0]["x"]) == 24
+    assert len({bar["uid"] for bar in bars}) == len(bars)
 
 
 @pytest.mark.usefixtures("some_energy")
-@pytest.mark.parametrize(("key", "bars"), [("7d", {168}), ("30d", {30, 31}), ("month", set(range(1, 32)))])
+@pytest.mark.parametrize(("key", "bars"), [("24h", {24}), ("7d", set(range(169, 193))), ("30d", {31}), ("90d", {91})])
 def test_ranges_past_a_week_are_drawn_by_the_day(key: str, bars: set[int], log_in: LogIn) -> None:
     response = log_in("operator").get(reverse("operator-energy"), {"range": key})
     bar = response.context["figures"]["chart-energy"]["data"][0]
@@ -156,6 +200,66 @@ def test_what_is_simulated_is_labelled(log_in: LogIn) -> None:
     assert "have energy in them that the simulator made up" in page
 
 
+@pytest.mark.usefixtures("some_energy")
+def test_the_parts_come_to_the_counters_and_the_difference_is_told(log_in: LogIn) -> None:
+    nobodys(HOUR, node="n2", counter_nkwh="10", attributed_nkwh="8", idle_nkwh="1.5", aborted_nkwh="0.5")
+    tables = streamed()["energy-tables"]
+    assert re.search(r"Counters 10\.0+ 100 % .* Customers 8\.0+ 80\.0 % .* Idle 3\.0+ 30\.0 %", tables)
+    assert "Difference \N{MINUS SIGN}2.000000000 2e-01 of it" in tables  # the rows of some_energy have no counter
+    assert "Nothing is lost" not in streamed(tenant="acme")["energy-tables"]
+
+
+@pytest.mark.usefixtures("some_energy")
+def test_filters_narrow_everything_that_is_energy(log_in: LogIn) -> None:
+    page = opened(log_in, region="us")
+    assert "globex" in table(page, "tenant")
+    assert "acme" not in table(page, "tenant")
+    assert re.search(r"Total 1 0 0 2\.000 100\.0 %", table(page, "model"))
+    assert re.search(r"Total 12 0 4,320,000 6\.000", table(opened(log_in, tenant="acme"), "tenant"))
+
+
+@pytest.mark.usefixtures("some_energy")
+def test_it_compares_with_the_period_before(log_in: LogIn) -> None:
+    attributed(HOUR - timedelta(hours=30), "acme", kwh="8", gpu_hours="1")
+    assert "+25.0 % on the period before" in tile(opened(log_in, compare="previous"), "kwh")
+    assert "period before" not in tile(opened(log_in), "kwh")
+
+
+def test_power_now_stands_against_the_cap_and_a_limit_that_nobody_tells_is_told(log_in: LogIn) -> None:
+    draws("c1", 500, 700, gpus=4)
+    page = opened(log_in)
+    assert re.search(r"2\.00 kW 71\.4 % of the cap of 2\.80 kW; 4 GPUs", tile(page, "power"))
+    assert "No energy was measured in this range" in page
+    draws("c2", 500, None)
+    assert "not all tell their limit" in tile(opened(log_in), "power")
+    assert "4 GPUs" in tile(opened(log_in, cluster="c1"), "power")
+    assert "1 GPU;" in tile(opened(log_in, cluster="c2"), "power")
+
+
+@pytest.mark.usefixtures("some_energy")
+def test_below_its_cap_nothing_has_to_go(log_in: LogIn) -> None:
+    draws("c1", 500, 700, gpus=4)
+    shown_ = text(opened(log_in))
+    assert "Nothing has to go. c1 draws 2.00 kW, 0.80 kW below 2.80 kW." in shown_
+
+
+@pytest.mark.usefixtures("some_energy")
+def test_above_a_cap_it_lists_what_to_move_or_pause_and_what_it_assumes(log_in: LogIn) -> None:
+    nobodys(HOUR, cluster="c1", gpu_nh="7")
+    settle(END)
+    draws("c1", 2500, 3000, gpus=4)
+    draws("c2", 100, 3000, gpus=4)
+    assert "Looking at the workloads" in opened(log_in, relieve="c1", cap="9")
+    found = streamed(relieve="c1", cap="9")["energy-shift"]
+    assert "c1 draws 10.0 kW: 1.00 kW have to go to get below 9.00 kW. These free 2.00 kW and leave 8.00 kW." in found
+    assert re.search(r"1 globex m2 batch may wait 2\.00 2\.00 8\.00 pause no room where its model runs", found)
+    assert "Assumed: the load is as in the hour from" in found
+    assert (
+        "All workloads together free 8.00 kW; 1.00 kW are missing." in streamed(relieve="c1", cap="1")["energy-shift"]
+    )
+    assert "told its power" in streamed(relieve="nowhere", cap="1")["energy-shift"]
+
+
 def test_without_energy_it_says_what_to_install_and_to_set(log_in: LogIn) -> None:
     page = opened(log_in)
     assert "No energy was measured in this range" in page
@@ -163,7 +267,7 @@ def test_without_energy_it_says_what_to_install_and_to_set(log_in: LogIn) -> Non
     assert "manage.py set_energy_price" in page
 
 
-@pytest.mark.parametrize("query", [{"range": "1y"}, {"by": "tier"}])
+@pytest.mark.parametrize("query", [{"range": "1y"}, {"by": "node"}, {"cap": "much"}, {"cap": "-1"}])
 def test_an_address_that_asks_for_what_there_is_not_is_400(query: dict[str, str], log_in: LogIn) -> None:
     assert log_in("operator").get(reverse("operator-energy"), query).status_code == 400
 
@@ -232,4 +336,4 @@ def test_coefficients_come_with_their_errors_and_assumed_ones_are_flagged() -> N
     [(None, "–"), (0.0712, "0.071"), (0.46, "0.460"), (3.8, "3.80"), (1234.5, "1,234.50")],  # noqa: RUF001
 )
 def test_joules_are_shown_to_about_three_digits(value: float | None, shown_as: str) -> None:
-    assert shown._joules(value) == shown_as
+    assert shown.joules(value) == shown_as

@@ -1,22 +1,29 @@
 """The figures of saturation, energy and leakage: units, gaps, and marks that need no colour."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from dashboard.figures import Figure
-from dashboard.figures_energy import MOST_NAMED, energy_figure
+from dashboard.figures_energy import (
+    MOST_NAMED,
+    energy_figure,
+    joules_figure,
+    joules_per_token_figure,
+    power_figure,
+    shares_figure,
+)
 from dashboard.figures_fleet import MOST_LINES, saturation_figure
 from dashboard.figures_leakage import leakage_figure
 from dashboard.nobodys import NAMES, SHORT_NAMES
 from metering.public import (
     ENERGY_LABELS,
+    ENERGY_OTHERS,
     BoundShare,
     Counted,
-    EnergyAmounts,
-    EnergyRow,
+    EnergyPoint,
+    GpuPoint,
     Leakage,
     LeakageRow,
     SaturationPoint,
@@ -31,8 +38,16 @@ def point(at: datetime, model: str, score: float | None, *bound: BoundShare) -> 
     return SaturationPoint(at, {"model": model}, 1, 1.0, score, score, "n", "e", bound, False)
 
 
-def energy(at: datetime, kwh: str, name: str = "", label: str = "") -> EnergyRow:
-    return EnergyRow(at, {"model": name}, label, EnergyAmounts(kwh=Decimal(kwh)))
+def energy(
+    at: datetime, kwh: float, name: str = "", label: str = "", tokens: tuple[float, float] = (0, 0)
+) -> EnergyPoint:
+    return EnergyPoint(at, name, label, 1, *tokens, kwh, 0.0, False)
+
+
+def drawn(at: datetime, cluster: str, power_w: float | None, limit_w: float | None) -> GpuPoint:
+    nothing: dict[str, Any] = dict.fromkeys(GpuPoint.__dataclass_fields__)
+    known = {"start": at, "group": {"cluster": cluster}, "gpus": 8, "power_w": power_w, "power_limit_w": limit_w}
+    return GpuPoint(**(nothing | known))
 
 
 def leaked(at: datetime, made: float | None, missing: float = 0.0) -> LeakageRow:
@@ -50,7 +65,11 @@ def traces(figure: Figure) -> dict[str, Any]:
 def figures() -> list[Figure]:
     return [
         saturation_figure([point(START, f"m{n}", 0.5) for n in range(6)], STEPS, {}),
-        energy_figure([energy(START, "1", "m"), energy(START, "1", label="idle")], "model", STEPS, HOUR),
+        energy_figure([energy(START, 1, "m"), energy(START, 1, label="idle")], STEPS, HOUR),
+        power_figure([drawn(START, "c1", 2000, 3000)], STEPS),
+        joules_figure([energy(START, 1, "m", tokens=(10, 10))], STEPS),
+        joules_per_token_figure([energy(START, 1, "m", tokens=(10, 10))], STEPS),
+        shares_figure([energy(START, 1, "m")], STEPS),
         leakage_figure([leaked(START, 100, 2)], 0.01),
     ]
 
@@ -96,25 +115,53 @@ def test_of_many_models_the_most_bound_and_highest_are_drawn() -> None:
 
 
 def test_a_bar_of_energy_is_as_high_as_all_of_its_rows() -> None:
-    rows = [energy(START, "1.5", f"m{n}") for n in range(MOST_NAMED + 3)]
-    rows += [energy(START, "0.25", label=label) for label in ENERGY_LABELS]
-    found = traces(energy_figure(rows, "model", STEPS, HOUR))
+    rows = [energy(START, 1.5, f"m{n}") for n in range(MOST_NAMED + 3)]
+    rows += [energy(START, 0.25, label=label) for label in ENERGY_LABELS]
+    found = traces(energy_figure(rows, STEPS, HOUR))
     assert sum(trace["y"][0] for trace in found.values()) == pytest.approx(1.5 * (MOST_NAMED + 3) + 0.25 * 5)
     assert found["others"]["y"] == [4.5, 0, 0]
     assert [name for name in found if name in SHORT_NAMES.values()] == list(SHORT_NAMES.values())
 
 
+def test_what_is_not_named_is_among_the_others() -> None:
+    rows = [energy(START, 1, "m1"), energy(START, 2, ENERGY_OTHERS)]
+    assert traces(energy_figure(rows, STEPS, HOUR))["others"]["y"] == [2.0, 0, 0]
+
+
 def test_energy_of_a_label_that_models_have_apart_is_one_bar() -> None:
-    rows = [energy(START, "1", "m1", "idle"), energy(START, "2", "m2", "idle")]
-    assert traces(energy_figure(rows, "model", STEPS, HOUR))["idle"]["y"] == [3.0, 0, 0]
+    rows = [energy(START, 1, "m1", "idle"), energy(START, 2, "m2", "idle")]
+    assert traces(energy_figure(rows, STEPS, HOUR))["idle"]["y"] == [3.0, 0, 0]
 
 
 def test_energy_by_the_day_says_so() -> None:
-    day = timedelta(days=1)
-    assert (
-        energy_figure([energy(START, "1", "m")], "model", [START], day)["layout"]["yaxis"]["title"]["text"]
-        == "kWh a day"
-    )
+    figure = energy_figure([energy(START, 1, "m")], [START], timedelta(days=1))
+    assert figure["layout"]["yaxis"]["title"]["text"] == "kWh a day"
+
+
+def test_a_cluster_has_a_line_and_its_cap_in_kw_and_a_step_without_gpus_is_a_gap() -> None:
+    points = [drawn(STEPS[0], "c1", 2000, 3000), drawn(STEPS[2], "c1", 2500, None)]
+    found = traces(power_figure(points, STEPS))
+    assert found["c1"]["y"] == [2.0, None, 2.5]
+    assert found["c1, cap"]["y"] == [3.0, None, None]
+    assert found["c1, cap"]["line"]["dash"] != found["c1"]["line"]["dash"]
+
+
+def test_power_shows_the_clusters_that_draw_most() -> None:
+    found = traces(power_figure([drawn(START, f"c{n}", 1000 + n, 3000) for n in range(MOST_NAMED + 2)], STEPS))
+    assert len(found) == 2 * MOST_NAMED
+    assert "c0" not in found
+
+
+def test_joules_are_per_output_token_or_per_token_and_only_of_what_was_attributed() -> None:
+    points = [energy(START, 0.001, "m", tokens=(900, 100)), energy(START, 5, "m", "idle")]
+    assert traces(joules_figure(points, STEPS))["m"]["y"] == [36.0, None, None]
+    assert traces(joules_per_token_figure(points, STEPS))["m"]["y"] == [3.6, None, None]
+
+
+def test_idle_and_unattributed_are_shares_of_all_energy() -> None:
+    points = [energy(START, 6, "m"), energy(START, 3, "m", "idle"), energy(START, 1, "m", "gap")]
+    found = traces(shares_figure(points, STEPS))
+    assert (found["idle"]["y"], found["unattributed"]["y"]) == ([30.0, None, None], [10.0, None, None])
 
 
 def test_every_label_of_energy_has_a_name() -> None:

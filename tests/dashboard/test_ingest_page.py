@@ -12,6 +12,7 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from dashboard.operator.ingest_findings import Finding, findings
+from dashboard.operator.shelf import SHELF
 from metering.clickhouse import client
 from metering.ingest import counters, presence
 from metering.ingest.counters import EDGES_S, Histogram, Snapshot, Tally
@@ -55,6 +56,7 @@ STORE = StoreHealth((), (TableHealth("requests", 3, 2, 10, 1000),), 0, 0.0)
 
 @pytest.fixture(autouse=True)
 def empty() -> None:
+    SHELF.clear()
     counters.circuit.close()
     for key in link().scan_iter("tallywatt:*"):
         link().delete(key)

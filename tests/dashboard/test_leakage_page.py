@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
+from dashboard.operator.shelf import SHELF
 from metering.clickhouse import client
 from tests.dashboard.conftest import LogIn
 from tests.metering.telemetry.reconciliation.windows import hour_of, insert, recent_hour, settle
@@ -20,6 +21,7 @@ LEAKS = {"event_prefill_tokens": 588_000.0, "event_decode_tokens": 392_000.0, "e
 
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
+    SHELF.clear()
     client.statement("test_truncate", "TRUNCATE TABLE energy_windows")
 
 

@@ -105,7 +105,7 @@ def test_finance_finds_it_in_the_navigation_and_not_among_the_fleets_pages(janua
     assert '<a href="/margin/" aria-current="page">Margin</a>' in page
     assert 'aria-label="Fleet"' not in page
     operators = opened(log_in, **JANUARY)
-    assert 'aria-label="Fleet"' in operators
+    assert 'aria-label="Billing"' in operators
 
 
 def test_a_loss_is_marked_by_a_word_and_a_sign_but_what_is_nobodys_is_not(log_in: LogIn) -> None:

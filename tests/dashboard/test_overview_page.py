@@ -11,18 +11,19 @@ from django.http import StreamingHttpResponse
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
-from dashboard.operator import views
 from dashboard.operator.filters import Filters
-from dashboard.operator.overview import OverviewReader
+from dashboard.operator.overview_page import PAGE
+from dashboard.operator.pages import reading
+from dashboard.operator.shelf import SHELF
 from metering.contracts import TenantInfo
 from tests.dashboard.conftest import LogIn
 from tests.metering.rows import insert_requests
 
 
 @pytest.fixture(autouse=True)
-def own_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh() -> None:
     """Readings are kept for a second and more; a test is not to see another's."""
-    monkeypatch.setattr(views, "reader", OverviewReader())
+    SHELF.clear()
 
 
 def requests_now(tenant: str, count: int, **fields: Any) -> None:
@@ -31,6 +32,12 @@ def requests_now(tenant: str, count: int, **fields: Any) -> None:
 
 
 def shown(tenant: TenantInfo, log_in: LogIn, **query: str) -> str:
+    """As one finds it while somebody watches."""
+    PAGE.read(Filters.read({"tenant": tenant.key, **query}, PAGE.options), ())
+    return at_first(tenant, log_in, **query)
+
+
+def at_first(tenant: TenantInfo, log_in: LogIn, **query: str) -> str:
     response = log_in("operator").get(reverse("operator-overview"), {"tenant": tenant.key, **query})
     assert response.status_code == 200
     return response.content.decode()
@@ -57,7 +64,7 @@ def test_tiles_show_the_last_minute_of_the_chosen_customer(tenant: TenantInfo, l
 def test_tables_list_models_and_customers_with_links_that_narrow_the_page(tenant: TenantInfo, log_in: LogIn) -> None:
     requests_now(tenant.key, 3, model="big & fast", e2e_ms=2000.0)
     page = shown(tenant, log_in, latency="e2e", range="15m")
-    assert f'href="?range=15m&amp;tenant={tenant.key}&amp;model=big+%26+fast&amp;latency=e2e"' in page
+    assert f'href="?range=15m&amp;model=big+%26+fast&amp;tenant={tenant.key}&amp;latency=e2e"' in page
     assert "p95&nbsp;s" in page
 
 
@@ -69,30 +76,31 @@ def test_names_from_events_are_text_and_never_markup(tenant: TenantInfo, log_in:
 def test_charts_come_with_numbers_that_end_now(tenant: TenantInfo, log_in: LogIn) -> None:
     requests_now(tenant.key, 60)
     page = shown(tenant, log_in)
-    found = re.search(r'<script id="series" type="application/json">(.*?)</script>', page)
+    found = re.search(r'<script id="figures" type="application/json">(.*?)</script>', page)
     assert found is not None
-    series = json.loads(found.group(1))
-    assert series["y"]["requests.ok"][-1] == pytest.approx(1.0)
-    assert abs(series["x"][-1] / 1000 - datetime.now(UTC).timestamp()) < 30
-    assert len(series["x"]) in {60, 61}
+    ok = json.loads(found.group(1))["chart-requests"]["data"][0]
+    assert ok["uid"] == "requests.ok"
+    assert ok["y"][-1] == pytest.approx(1.0)
+    assert abs(ok["x"][-1] / 1000 - datetime.now(UTC).timestamp()) < 30
+    assert len(ok["x"]) in {60, 61}
 
 
 def test_a_range_without_requests_says_what_to_do(tenant: TenantInfo, log_in: LogIn) -> None:
     assert "Choose a longer range" in shown(tenant, log_in)
 
 
-def test_a_long_range_does_not_keep_the_page_waiting(tenant: TenantInfo, log_in: LogIn) -> None:
+@pytest.mark.parametrize("span", ["1h", "30d"])
+def test_history_does_not_keep_the_page_waiting(tenant: TenantInfo, log_in: LogIn, span: str) -> None:
     requests_now(tenant.key, 1)
-    assert "it will be here in a moment" in shown(tenant, log_in, range="35d")
-    views.reader.read(Filters("35d", tenant.key))
-    assert "it will be here in a moment" not in shown(tenant, log_in, range="35d")
+    assert "of history; it will be here in a moment" in at_first(tenant, log_in, range=span)
+    assert "of history; it will be here in a moment" not in shown(tenant, log_in, range=span)
 
 
 def test_an_unknown_range_is_400_and_names_the_known(log_in: LogIn) -> None:
     response = log_in("operator").get(reverse("operator-overview"), {"range": "1y"})
     assert response.status_code == 400
     assert b"15m, 1h, 6h" in response.content
-    assert log_in("operator").get(reverse("operator-live"), {"range": "1y"}).status_code == 400
+    assert log_in("operator").get(reverse("operator-live", args=["overview"]), {"range": "1y"}).status_code == 400
 
 
 def test_a_page_of_a_stopped_clickhouse_says_so(log_in: LogIn, settings: Settings) -> None:
@@ -105,14 +113,12 @@ def test_a_page_of_a_stopped_clickhouse_says_so(log_in: LogIn, settings: Setting
 @pytest.mark.django_db(transaction=True)
 def test_a_reading_of_a_stopped_clickhouse_is_told_to_listeners(settings: Settings) -> None:
     settings.CLICKHOUSE_URL = "clickhouse://u:p@127.0.0.1:1/none"
-    name, data = parsed(views.reading(Filters()))
-    assert name == "trouble"
-    assert "ClickHouse does not answer" in data["message"]
+    assert "ClickHouse does not answer" in reading(PAGE, Filters(), ()).trouble
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_feed_has_what_arrived_within_two_seconds(tenant: TenantInfo, log_in: LogIn) -> None:
-    response = log_in("operator").get(reverse("operator-live"), {"tenant": tenant.key})
+    response = log_in("operator").get(reverse("operator-live", args=["overview"]), {"tenant": tenant.key})
     assert response["Content-Type"] == "text/event-stream"
     assert response["Cache-Control"] == "no-store"
     assert isinstance(response, StreamingHttpResponse)

@@ -13,9 +13,10 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
+from dashboard.operator.quarantine import now
 from metering.contracts import TenantInfo
 from metering.models import QuarantineDecision
-from metering.public import ClickHouseUnavailable
+from metering.public import ClickHouseUnavailable, EntryFilter
 from metering.quarantine import bulk
 from tests.dashboard.conftest import LogIn
 from tests.metering.ingest.edge import event
@@ -296,3 +297,19 @@ def test_a_range_of_arrivals_is_read_as_utc(client: Client, tenant: TenantInfo) 
     assert "</span> late<" in shown
     assert "</span> early<" not in shown
     assert 'value="2026-01-15T13:00:00Z"' in shown
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_list_says_how_many_match_by_now(tenant: TenantInfo) -> None:
+    put(tenant.key, {}, {"reason": "too_old"})
+    asked = EntryFilter.read({"tenant": tenant.key})
+    assert re.search(r"Now 2 open, the newest arrived at \d\d:\d\d:\d\d UTC", now(asked).html["quarantine-now"])
+    assert now(EntryFilter.read({"tenant": "nobody"})).html["quarantine-now"].strip() == "Now none"
+
+
+def test_a_search_in_bytes_is_not_repeated_by_itself(tenant: TenantInfo, log_in: LogIn) -> None:
+    put(tenant.key, {})
+    client = log_in("operator")
+    assert b"data-live=" in client.get(reverse("operator-quarantine"), {"tenant": tenant.key}).content
+    assert b"data-live=" not in client.get(reverse("operator-quarantine"), {"text": "x", "tenant": tenant.key}).content
+    assert client.get(reverse("operator-quarantine-live"), {"state": "lost"}).status_code == 400

@@ -1,30 +1,63 @@
 """Who may open what: every page, by every role, and another tenant's objects."""
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
 
 from dashboard import urls
+from dashboard.operator.shelf import SHELF
 from metering.contracts import TenantInfo
-from metering.models import QuarantineDecision
+from metering.models import AlertChannel, AlertRule, QuarantineDecision
+from metering.moments import milliseconds
 from tests.dashboard.conftest import LogIn
 from tests.dashboard.price_previews import put_preview
 from tests.dashboard.test_documents import CUSTOMERS, STAFFS
 from tests.metering.quarantined import put
+from tests.metering.rows import NOON, request_key
+from tests.metering.telemetry.sample_rows import insert_engines, insert_gpus
 
 STAFF = {"operator", "finance"}
 ROLES_OF = {
     "operator-overview": {"operator"},
     "operator-live": {"operator"},
+    "operator-search": {"operator"},
     "operator-ingest": {"operator"},
     "operator-quarantine": {"operator"},
+    "operator-quarantine-live": {"operator"},
     "operator-quarantine-entry": {"operator"},
     "operator-quarantine-replay": {"operator"},
     "operator-quarantine-discard": {"operator"},
+    "operator-alerts": {"operator"},
+    "operator-alert-new": {"operator"},
+    "operator-alert-rule": {"operator"},
+    "operator-alert-edit": {"operator"},
+    "operator-alert-delete": {"operator"},
+    "operator-alert-enable": {"operator"},
+    "operator-alert-acknowledge": {"operator"},
+    "operator-alert-silence": {"operator"},
+    "operator-alert-silence-end": {"operator"},
+    "operator-alert-channels": {"operator"},
+    "operator-alert-channel-delete": {"operator"},
+    "operator-alert-channel-edit": {"operator"},
+    "operator-alert-channel-enable": {"operator"},
+    "operator-alert-channel-test": {"operator"},
+    "operator-alert-notice-again": {"operator"},
+    "operator-annotations": {"operator"},
+    "operator-annotation-withdraw": {"operator"},
     "operator-fleet": {"operator"},
+    "operator-gpus": {"operator"},
+    "operator-gpu": {"operator"},
+    "operator-engines": {"operator"},
+    "operator-engine": {"operator"},
     "operator-energy": {"operator"},
+    "operator-tenants": {"operator"},
+    "operator-latency": {"operator"},
+    "operator-latency-request": {"operator"},
+    "operator-tenant": {"operator"},
+    "operator-capacity": {"operator"},
     "operator-leakage": {"operator"},
     "margin": STAFF,
     "margin-csv": STAFF,
@@ -59,17 +92,40 @@ ROLES_OF = {
     "portal-invoice-line": {"customer"},
     "portal-invoice-proof": {"customer"},
 }
+# Buttons and forms of the page of alerts: nothing to look at.
+POST_ONLY = {
+    "operator-alert-delete",
+    "operator-alert-enable",
+    "operator-alert-acknowledge",
+    "operator-alert-silence",
+    "operator-alert-silence-end",
+    "operator-alert-channels",
+    "operator-alert-channel-delete",
+    "operator-alert-channel-enable",
+    "operator-alert-channel-test",
+    "operator-alert-notice-again",
+    "operator-annotations",
+    "operator-annotation-withdraw",
+}
+POST_TO_ALL = {"operator-alert-silence", "operator-alert-channels", "operator-annotations"}  # they name nothing
 # Pages with a form of their own; every other page answers GET alone.
 TAKES_POST = {
     "operator-quarantine-entry",
     "operator-quarantine-replay",
     "operator-quarantine-discard",
     "price-preview",
+    "operator-alert-new",
+    "operator-alert-edit",
+    "operator-alert-channel-edit",
+    *POST_ONLY,
 }
 OPEN_TO_ALL = {"home", "login", "logout"}
 DOCUMENTS = {*STAFFS, *CUSTOMERS}  # which roles get them: test_documents.py
 ENTRY = (str(uuid.uuid4()), 0, "missing_field")
 PREVIEW = 4711
+RULE = 4712
+GPU, ENGINE = ("node-of-roles", "GPU-0"), ("node-of-roles", "e0")
+REQUEST_KEYS: dict[str, str] = {}  # by tenant: of its request `1` at NOON; a hash that ClickHouse alone computes
 
 
 def address(name: str, tenant: str, number: str) -> str:
@@ -80,8 +136,15 @@ def address(name: str, tenant: str, number: str) -> str:
         **dict.fromkeys(("invoice", "portal-invoice", "invoice-proof", "portal-invoice-proof"), (number,)),
         **dict.fromkeys(("invoice-line", "portal-invoice-line"), (number, 1)),
         **dict.fromkeys(("price-preview-result", "price-preview-csv"), (PREVIEW,)),
+        "operator-live": ("overview",),
+        "operator-latency-request": (tenant, milliseconds(NOON), REQUEST_KEYS.get(tenant, "0")),
+        "operator-tenant": (tenant,),
+        "operator-gpu": GPU,
+        "operator-engine": ENGINE,
         "operator-quarantine-entry": ENTRY,
         "price-book": ("list",),
+        **dict.fromkeys((*(POST_ONLY - POST_TO_ALL), "operator-alert-edit", "operator-alert-channel-edit"), (RULE,)),
+        "operator-alert-rule": (str(RULE),),
     }
     return reverse(name, args=words.get(name, ()))
 
@@ -96,9 +159,16 @@ def test_every_address_of_the_dashboard_is_in_this_matrix() -> None:
 def test_each_role_opens_its_pages_and_no_other(role: str, tenant: TenantInfo, invoiced: str, log_in: LogIn) -> None:
     put(tenant.key, {"batch": ENTRY[0]})
     put_preview(PREVIEW)
+    AlertRule.objects.create(pk=RULE, name="a rule", measure="ttft_p95_ms", threshold=1.0)
+    AlertChannel.objects.create(pk=RULE, name="a channel", kind="email", target="a@example.org")
+    REQUEST_KEYS[tenant.key] = request_key(tenant.key, "1")
+    SHELF.clear()  # of a fleet without them
+    insert_gpus(GPU[0], {"time": datetime.now(UTC)})
+    insert_engines(ENGINE[0], {"time": datetime.now(UTC)})
     client = log_in(role, tenant.key if role == "customer" else None)
     found = {name: client.get(address(name, tenant.key, invoiced)).status_code for name in ROLES_OF}
-    assert found == {name: 200 if role in allowed else 403 for name, allowed in ROLES_OF.items()}
+    shown = {name: 405 if name in POST_ONLY else 200 for name in ROLES_OF}
+    assert found == {name: shown[name] if role in allowed else 403 for name, allowed in ROLES_OF.items()}
 
 
 @pytest.mark.parametrize("name", ROLES_OF)
@@ -156,6 +226,11 @@ def test_a_tenant_named_in_the_address_changes_nothing_for_a_customer(
         assert tenant.key not in shown
         assert "1,234,567" not in shown
         assert "1234567" not in shown
+
+
+@pytest.mark.parametrize(("key", "query"), [("nothing", ""), ("overview", "?id=a"), ("overview", "?id=a&id=b")])
+def test_a_stream_of_no_page_and_of_nothing_on_it_is_not_found(key: str, query: str, log_in: LogIn) -> None:
+    assert log_in("operator").get(reverse("operator-live", args=[key]) + query).status_code == 404
 
 
 def test_staff_get_404_for_what_there_is_not(log_in: LogIn) -> None:

@@ -32,6 +32,13 @@ def insert_requests(tenant: str, *rows: dict[str, Any]) -> None:
     client.insert("test_rows", "requests", columns, [[row[name] for row in full] for name in columns])
 
 
+def request_key(tenant: str, identity: str, source: str = "") -> str:
+    """The key of a request in addresses (metering.slow_requests): a hash that ClickHouse alone computes."""
+    values = {"tenant": tenant, "source": source, "id": identity}
+    found = client.statement("test_key", "SELECT toString(cityHash64(%(tenant)s, %(source)s, %(id)s))", values)
+    return str(found[0][0])
+
+
 def settled(until: datetime, name: str = "host-1") -> None:
     """Say that this host has inserted everything it stamped before `until`."""
     IngestHost.objects.update_or_create(

@@ -7,7 +7,8 @@ import pytest
 
 from metering import live
 from metering.clickhouse import client
-from metering.clickhouse.queries.live import Breakdown, NewestArrival, Pulse, Series, Subset
+from metering.clickhouse.queries.live import Breakdown, NewestArrival, Pulse, Series
+from metering.clickhouse.queries.live_sources import Piece, Subset
 from metering.live import LiveScope
 from tests.metering.rows import insert_requests
 
@@ -143,12 +144,12 @@ def test_the_newest_arrival_is_known_at_once(clickhouse: None, tenant_key: str) 
 )
 def test_names_that_are_not_in_the_list_are_refused(group: str, latency: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Breakdown("minute", 0, 60, group, latency, 10, Subset()).sql()
+        Breakdown((Piece("minute", 0, 60),), group, 10, Subset(), (latency,)).sql()
 
 
 def test_an_unknown_grain_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown grain"):
-        Series("second", 0, 60, 1, Subset()).sql()
+        Series((Piece("second", 0, 60),), 1, Subset()).sql()
 
 
 def test_a_tenant_is_a_parameter_and_never_text_of_the_query() -> None:

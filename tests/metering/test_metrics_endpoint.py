@@ -163,7 +163,7 @@ def test_every_metric_is_documented(key: str) -> None:
     Seal.objects.create(watermark_from=at, watermark=at, state=Seal.State.COMPLETED, completed_at=at)
     docs = Path(settings_module.BASE_DIR) / "docs"
     page = (docs / "ingest-health.md").read_text()
-    pages = page + "".join((docs / name).read_text() for name in ("reconciliation.md", "saturation.md"))
+    pages = page + "".join((docs / name).read_text() for name in ("reconciliation.md", "saturation.md", "alerts.md"))
     names = re.findall(r"(?m)^# TYPE (\S+) ", scrape(key).content.decode())
     assert len(names) > 20
     assert [name for name in names if f"`{name}" not in pages] == []

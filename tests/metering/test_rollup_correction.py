@@ -19,6 +19,13 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 DAY = timedelta(days=1)
 TABLES = ("requests_minute", "requests_hour")
+# Made from these, whenever the use was; and the two that hold minutes of the last day only.
+MADE = (
+    *(f"{kind}_{grain}" for kind in ("tenants", "service", "cuts") for grain in ("hour", "day")),
+    "service_minute",
+    "tenant_day",
+)
+RECENT = ("tenants_minute", "cuts_minute")
 
 
 class Killed(BaseException):
@@ -27,7 +34,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def empty_tables(clickhouse: object) -> None:
-    for table in ("requests", "usage_ledger", "quarantine", *TABLES):
+    for table in ("requests", "usage_ledger", "quarantine", *TABLES, *MADE, *RECENT):
         client.statement("test_truncate", f"TRUNCATE TABLE {table}")
 
 
@@ -71,6 +78,19 @@ def test_a_duplicate_is_live_twice_until_its_seal_and_once_after_it(tenant_key: 
     sealing.seal_usage(now=True)
     assert live(tenant_key, table) == once
     assert live(tenant_key, table, final=True) == once
+
+
+@pytest.mark.parametrize("table", MADE)
+def test_what_is_made_from_the_rollups_is_corrected_as_well(tenant_key: str, table: str) -> None:
+    twice(tenant_key, cached_input_tokens=7, status="error")
+    cut = "WHERE cut = 'all'" if table.startswith("cuts") else ""
+    read = f"SELECT sum(ok), sum(error), sum(input_tokens), sum(cached_input_tokens), sum(output_tokens) FROM {table} {cut}"
+    assert client.statement("test", read) == [(0, 2, 200, 14, 20)]
+    settled(NOON + DAY)
+    sealing.seal_usage(now=True)
+    assert client.statement("test", read) == [(0, 1, 100, 7, 10)]
+    client.statement("test_merge", f"OPTIMIZE TABLE {table} FINAL")
+    assert client.statement("test", read) == [(0, 1, 100, 7, 10)]
 
 
 @pytest.mark.parametrize("table", TABLES)

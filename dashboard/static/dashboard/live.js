@@ -1,48 +1,15 @@
-// Keeps the overview live: readings arrive as server-sent events, and when they stop the page says since when.
+// Keeps a page live: readings arrive as server-sent events, and when they stop the page says since when.
+import { morph, parsed } from "./morph.js";
+
+const SOON_MS = 250; // a stream that went well ends now and then, so that an ended session is noticed
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30000;
 const STALE_AFTER_MS = 5000;
+const BEATS_MISSED = 2.5;
+const RELOAD_AFTER_MS = 2000;
 
-/** Makes `old` look like `fresh` while keeping the elements that are the same, and with them focus and selection.
-    What is marked `data-keep` (a chart that a script has drawn) stays as it is. */
-export const morph = (old, fresh) => {
-  const before = [...old.childNodes];
-  const after = [...fresh.childNodes];
-  const alike = before.length === after.length
-    && before.every((node, i) => node.nodeName === after[i].nodeName && node.nodeType === after[i].nodeType);
-  if (!alike) {
-    keep(old, fresh);
-    old.replaceChildren(...fresh.childNodes);
-    return;
-  }
-  before.forEach((node, i) => morphNode(node, after[i]));
-};
-
-const keep = (old, fresh) => {
-  for (const place of fresh.querySelectorAll("[data-keep]")) {
-    const kept = old.querySelector(`#${place.id}`);
-    if (kept) place.replaceWith(kept);
-  }
-};
-
-const morphNode = (old, fresh) => {
-  if (old.nodeType !== Node.ELEMENT_NODE) {
-    if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
-    return;
-  }
-  if (old.hasAttribute("data-keep")) return;
-  for (const { name, value } of fresh.attributes) {
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  }
-  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-  morph(old, fresh);
-};
-
-const parsed = (html) => {
-  const holder = document.createElement("template");
-  holder.innerHTML = html;
-  return holder.content;
-};
+const NO_ANSWER = "No connection to the server; trying again.";
+const REFUSED = "The server gives no figures; trying again. Reload if you were logged out.";
 
 const clock = (time) => `${new Date(time).toISOString().slice(11, 19)} UTC`;
 
@@ -51,59 +18,90 @@ export class LiveFeed {
     this.root = root;
     this.charts = charts;
     this.state = root.querySelector("[data-live-state]");
+    this.staleAfter = Math.max(STALE_AFTER_MS, Number(root.dataset.every ?? 1) * 1000 * BEATS_MISSED);
     this.wait = FIRST_WAIT_MS;
-    this.last = Date.now();
+    this.opened = Date.now();
+    this.read = this.opened; // when figures came last, by this machine's clock
+    this.heard = this.opened; // when anything came last
+    this.trouble = NO_ANSWER;
     this.connect();
     this.watch = setInterval(() => this.noticeSilence(), 1000);
+    this.atOnce = () => { if (!this.source) this.connect(); };
+    addEventListener("online", this.atOnce);
   }
 
   connect() {
+    clearTimeout(this.timer);
     this.source = new EventSource(this.root.dataset.live);
     this.source.addEventListener("reading", (event) => this.show(JSON.parse(event.data)));
-    this.source.addEventListener("trouble", (event) => this.stale(JSON.parse(event.data).message));
+    this.source.addEventListener("trouble", (event) => this.hear(JSON.parse(event.data).message));
     this.source.addEventListener("error", () => this.retryLater());
   }
 
-  show({ at, html, series }) {
-    this.last = Date.now();
-    this.wait = FIRST_WAIT_MS;
+  show({ at, html, figures }) {
+    this.read = this.heard = Date.now();
+    this.wait = SOON_MS;
+    this.root.dataset.at = at;
+    if ("trouble" in this.root.dataset) return this.becomeWhole();
     for (const [id, text] of Object.entries(html)) {
-      const place = this.root.querySelector(`#${id}`);
+      const place = document.getElementById(id); // one is in the frame around the page
       if (place) morph(place, parsed(text));
     }
-    this.charts.update(series);
+    if ("happenings" in html) this.charts?.draw();
+    this.charts?.update(figures);
     this.say("is-live", "Live", `as of ${clock(at)}`);
   }
 
+  /** A page that could not be read has no places to fill. */
+  becomeWhole() {
+    this.say("is-live", "Figures are back", "loading the page");
+    clearTimeout(this.reload);
+    this.reload = setTimeout(() => location.reload(), Math.max(0, this.opened + RELOAD_AFTER_MS - Date.now()));
+  }
+
+  hear(message) {
+    this.heard = Date.now();
+    this.stale(message);
+  }
+
   retryLater() {
+    // A browser would try a dropped connection again by itself; what it gives up is an answer that is no stream.
+    this.trouble = this.source.readyState === EventSource.CLOSED ? REFUSED : NO_ANSWER;
     this.source.close();
-    clearTimeout(this.timer);
+    this.source = null;
     // A little chance in it, so that all pages do not come back in the same instant after a restart.
     this.timer = setTimeout(() => this.connect(), this.wait * (0.75 + Math.random() / 2));
-    this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
+    this.wait = Math.min(Math.max(this.wait * 2, FIRST_WAIT_MS), LONGEST_WAIT_MS);
     this.noticeSilence();
   }
 
   noticeSilence() {
-    if (Date.now() - this.last > STALE_AFTER_MS) this.stale("No connection to the server; trying again. Reload if you were logged out.");
+    if (Date.now() - this.heard > this.staleAfter) this.stale(this.trouble);
   }
 
   stale(reason) {
-    this.say("is-stale", `Stale since ${clock(this.last)}`, reason);
+    const last = this.root.dataset.at;
+    if (last && !("trouble" in this.root.dataset)) this.say("is-stale", `Stale since ${clock(last)}`, reason);
+    else this.say("is-stale", "Not available", reason);
   }
 
   say(state, headline, detail) {
     if (!this.state) return;
     this.state.classList.remove("is-live", "is-stale");
-    this.state.classList.add(state);
+    if (state) this.state.classList.add(state);
     const [title, note] = this.state.querySelectorAll("span");
     if (title.textContent !== headline) title.textContent = headline;
-    note.textContent = detail;
+    if (note.textContent !== detail) note.textContent = detail;
   }
 
-  close() {
+  /** `paused`: the page is hidden; when it is shown again, its figures are old until the next reading. */
+  close(paused = false) {
     clearInterval(this.watch);
     clearTimeout(this.timer);
-    this.source.close();
+    clearTimeout(this.reload);
+    removeEventListener("online", this.atOnce);
+    this.source?.close();
+    this.source = null;
+    if (paused && this.root.dataset.at) this.say("", "Connecting", `as of ${clock(this.root.dataset.at)}`);
   }
 }

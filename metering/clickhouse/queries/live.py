@@ -8,32 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-STATUSES = ("ok", "error", "cancelled")
+from metering.clickhouse.queries.live_sources import COUNTS, DIMENSIONS, STATUSES, Piece, Subset, source, union
+
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 LATENCIES = ("ttft_ms", "tpot_ms", "e2e_ms")
-GROUPS = ("model", "tenant")
-# Rollup tables by their column of time.
-ROLLUPS = {"minute": "requests_minute", "hour": "requests_hour"}
-
-
-@dataclass(frozen=True)
-class Subset:
-    """Which requests: of one tenant, of one model, or all. Values are parameters, never text of the query."""
-
-    tenant: str | None = None
-    model: str | None = None
-
-    def where(self) -> str:
-        conditions = ["NOT observed"]
-        if self.tenant is not None:
-            conditions.append("tenant = %(tenant)s")
-        if self.model is not None:
-            conditions.append("model = %(model)s")
-        return " AND ".join(conditions)
-
-    def parameters(self) -> dict[str, Any]:
-        named = {"tenant": self.tenant, "model": self.model}
-        return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -53,7 +31,7 @@ class Pulse:
     def sql(self) -> tuple[str, Mapping[str, Any]]:
         counts = ", ".join(f"countIf(status = '{status}') AS {status}" for status in STATUSES)
         text = f"""
-            SELECT {counts}, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
+            SELECT {counts}, sum(input_tokens), sum(cached_input_tokens), sum(output_tokens)
             FROM requests
             WHERE ingested_at >= fromUnixTimestamp64Milli(%(arrived_ms)s, 'UTC')
                 AND time >= fromUnixTimestamp64Milli(%(from_ms)s, 'UTC')
@@ -91,108 +69,117 @@ class NewestHour:
 
 @dataclass(frozen=True)
 class Totals:
-    """One row over `[from_s, until_s)` of a rollup: counts by status, tokens, and the quantiles of every latency if asked for."""
+    """One row over all `pieces`: COUNTS, and the quantiles of each of `latencies`."""
 
     name: ClassVar[str] = "live_totals"
-    grain: str
-    from_s: int
-    until_s: int
+    pieces: tuple[Piece, ...]
     subset: Subset
-    with_latencies: bool = True
+    latencies: tuple[str, ...] = LATENCIES
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
-        columns = f"{_sums()}, {_latencies()}" if self.with_latencies else _sums()
-        return f"SELECT {columns} FROM {_rollup(self.grain)} AS r WHERE {_within(self)}", _bounds(self)
+        rows, parameters = _rows(self.pieces, self.subset, None, self.latencies)
+        return f"SELECT {_figures(self.latencies)} FROM ({rows}) AS r", parameters
 
 
 @dataclass(frozen=True)
 class Series:
-    """One row for each step of `step_s` seconds that has requests: its start (epoch s), then as Totals."""
+    """One row for each step of `step_s` seconds that has requests, and for each name of `group` if there is one: the step's start
+    (epoch s), the name (''), then as Totals."""
 
     name: ClassVar[str] = "live_series"
-    grain: str
-    from_s: int
-    until_s: int
+    pieces: tuple[Piece, ...]  # one after the other
     step_s: int
     subset: Subset
+    latencies: tuple[str, ...] = LATENCIES
+    group: str | None = None
+    only: tuple[str, ...] | None = None  # of the group's names
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
         # From the start of the range, so that steps of any length line up with it.
-        step = f"intDiv(toUnixTimestamp({self.grain}) - %(from_s)s, %(step_s)s) * %(step_s)s + %(from_s)s"
+        step = "intDiv(at_s - %(from_0)s, %(step_s)s) * %(step_s)s + %(from_0)s"
+        rows, parameters = _rows(self.pieces, self.subset, self.group, self.latencies)
+        only = "" if self.only is None else "WHERE group_name IN %(only)s"
         text = f"""
-            SELECT {step} AS step_start, {_sums()}, {_latencies()}
-            FROM {_rollup(self.grain)} AS r WHERE {_within(self)}
-            GROUP BY step_start ORDER BY step_start
+            SELECT {step} AS step_start, group_name, {_figures(self.latencies)} FROM ({rows}) AS r {only}
+            GROUP BY step_start, group_name ORDER BY step_start, group_name
         """
-        return text, _bounds(self) | {"step_s": self.step_s}
+        chosen = {} if self.only is None else {"only": list(self.only)}
+        return text, {**parameters, **chosen, "step_s": self.step_s}
 
 
 @dataclass(frozen=True)
 class Breakdown:
-    """One row for each model or tenant, the busiest first: its name, then as Totals with one latency only."""
+    """One row for each value of `group`, the busiest first: its name, then as Totals. `only`: these names and no others."""
 
     name: ClassVar[str] = "live_breakdown"
-    grain: str
-    from_s: int
-    until_s: int
+    pieces: tuple[Piece, ...]
     group: str
-    latency: str
     limit: int
     subset: Subset
+    latencies: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
-        if self.group not in GROUPS:
-            raise ValueError(f"unknown group {self.group!r}: one of {', '.join(GROUPS)}")
-        if self.latency not in LATENCIES:
-            raise ValueError(f"unknown latency {self.latency!r}: one of {', '.join(LATENCIES)}")
+        rows, parameters = _rows(self.pieces, self.subset, self.group, self.latencies)
+        only = "" if self.only is None else "WHERE group_name IN %(only)s"
         text = f"""
-            SELECT {self.group} AS group_name, {_sums()}, {_merged(self.latency)}
-            FROM {_rollup(self.grain)} AS r WHERE {_within(self)}
-            GROUP BY group_name ORDER BY ok + error + cancelled DESC, group_name LIMIT %(limit)s
+            SELECT group_name, {_figures(self.latencies)} FROM ({rows}) AS r {only}
+            GROUP BY group_name HAVING ok + error + cancelled > 0
+            ORDER BY ok + error + cancelled DESC, group_name LIMIT %(limit)s
         """
-        return text, _bounds(self) | {"limit": self.limit}
+        chosen = {} if self.only is None else {"only": list(self.only)}
+        return text, {**parameters, **chosen, "limit": self.limit}
 
 
 @dataclass(frozen=True)
-class ModelsSeen:
-    """The names of the models with requests since `from_s`, in order."""
+class NamesSeen:
+    """The values of a dimension in the requests since `from_s` (of whole days), in order, without ''; of one tenant if one is named."""
 
-    name: ClassVar[str] = "live_models"
+    name: ClassVar[str] = "live_names"
+    dimension: str
     from_s: int
-    subset: Subset
+    tenant: str | None = None
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
+        found = source("day", Subset(self.tenant), self.dimension)
         text = f"""
-            SELECT DISTINCT model FROM requests_hour
-            WHERE hour >= toDateTime(%(from_s)s, 'UTC') AND {self.subset.where()} ORDER BY model LIMIT 1000
+            SELECT DISTINCT {found.group} AS seen FROM {found.table}
+            WHERE day >= toStartOfDay(toDateTime(%(from_s)s, 'UTC')) AND {found.condition} AND seen != '' ORDER BY seen LIMIT 1000
         """
-        return text, {"from_s": self.from_s} | self.subset.parameters()
+        return text, {"from_s": self.from_s} | ({} if self.tenant is None else {"tenant": self.tenant})
 
 
-def _rollup(grain: str) -> str:
-    if grain not in ROLLUPS:
-        raise ValueError(f"unknown grain {grain!r}: one of {', '.join(ROLLUPS)}")
-    return ROLLUPS[grain]
+@dataclass(frozen=True)
+class TokenRecord:
+    """The day before `before_s` with the most tokens: its start (epoch s) and how many. No row without such a day."""
+
+    name: ClassVar[str] = "live_token_record"
+    before_s: int
+
+    def sql(self) -> tuple[str, Mapping[str, Any]]:
+        text = """
+            SELECT toUnixTimestamp(day) AS day_s, sum(input_tokens) + sum(output_tokens) AS tokens FROM cuts_day
+            WHERE cut = 'all' AND day < toDateTime(%(before_s)s, 'UTC')
+            GROUP BY day ORDER BY tokens DESC, day LIMIT 1
+        """
+        return text, {"before_s": self.before_s}
 
 
-def _within(query: Totals | Series | Breakdown) -> str:
-    bounds = f"{query.grain} >= toDateTime(%(from_s)s, 'UTC') AND {query.grain} < toDateTime(%(until_s)s, 'UTC')"
-    return f"{bounds} AND {query.subset.where()}"
+def _rows(
+    pieces: tuple[Piece, ...], subset: Subset, group: str | None, latencies: tuple[str, ...]
+) -> tuple[str, dict[str, Any]]:
+    if unknown := set(latencies) - {*LATENCIES, "queue_ms"}:
+        raise ValueError(f"unknown latency {sorted(unknown)[0]!r}: one of {', '.join(LATENCIES)}, queue_ms")
+    if group is not None and group not in DIMENSIONS:
+        raise ValueError(f"unknown group {group!r}: one of {', '.join(DIMENSIONS)}")
+    return union(pieces, subset, group, latencies)
 
 
-def _bounds(query: Totals | Series | Breakdown) -> dict[str, Any]:
-    return {"from_s": query.from_s, "until_s": query.until_s} | query.subset.parameters()
-
-
-def _sums() -> str:
-    counts = ", ".join(f"sumIf(r.requests, status = '{status}') AS {status}" for status in STATUSES)
-    return f"{counts}, sum(r.input_tokens) AS input_sum, sum(r.output_tokens) AS output_sum"
-
-
-def _latencies() -> str:
-    return ", ".join(_merged(name) for name in LATENCIES)
+def _figures(latencies: tuple[str, ...]) -> str:
+    counts = ", ".join(f"sum(r.c_{name}) AS {name}" for name in COUNTS)
+    return ", ".join([counts, *(_merged(name) for name in latencies)])
 
 
 def _merged(latency: str) -> str:
     levels = ", ".join(str(level) for level in (0.01, *QUANTILES))  # the first number is the sketch's relative accuracy
-    return f"quantilesDDMerge({levels})(r.{latency}) AS {latency}_quantiles"
+    return f"quantilesDDMerge({levels})(r.s_{latency}) AS {latency}_quantiles"

@@ -8,12 +8,13 @@ from metering.clickhouse.queries.usage import Scope
 from metering.contracts import MEASURES
 from metering.moments import microseconds, seconds
 
-KEYS = ("minute", "tenant", "model", "tier", "region", "status", "observed")
+KEYS = ("minute", "tenant", "model", "tier", "region", "cluster", "status", "observed")
 
 
 @dataclass(frozen=True)
 class SubtractDuplicates:
-    """The statement that takes the duplicates in scope out of `requests_minute`, and by its cascade out of `requests_hour`.
+    """The statement that takes the duplicates in scope out of `requests_minute`, and by its cascade out of every rollup
+    that is made from it.
 
     A sum over UInt64 is modular: adding 2^64 - n subtracts n, in queries and in merges alike. Latency sketches cannot
     subtract; their columns are left out, which inserts empty states, so percentiles go on weighing a duplicate twice.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from metering.clickhouse.queries.telemetry_minutes import (
+    BEFORE_MS,
     ENGINE_KEYS,
-    GPU_KEYS,
     LABELS,
     increase,
     latest,
@@ -16,7 +16,14 @@ from metering.clickhouse.queries.telemetry_minutes import (
     within,
 )
 
+# Of what is now, the slices counted reach back further than two samples lie apart: a minute more is enough.
+BEFORE_NOW_MS = 60_000
 COUNTERS = ("preemptions", "prompt_tokens", "generation_tokens")
+_OF_ENGINES = (
+    f"{ENGINE_KEYS}, time, engine_kind, model, {', '.join(LABELS)}, gpus, up, running, waiting, kv_cache_usage, "
+    + ", ".join(COUNTERS)
+)
+_OF_GPUS = "node, gpu, time, dram_active, tensor_active, power_w, power_limit_w, throttle, throttle_known"
 # The columns of an engine's readings, in this order. `counted_s`: the seconds over which the counters increased.
 READINGS = (
     "slice",
@@ -53,33 +60,49 @@ class SaturationSlices:
     def sql(self) -> tuple[str, Mapping[str, Any]]:
         at = "intDiv(toUnixTimestamp64Milli(time), %(slice_ms)s) * %(slice_ms)s"
         parameters = {"from_ms": self.from_ms, "until_ms": self.until_ms, "slice_ms": self.slice_ms}
-        return _readings(at), parameters
+        return _readings(at, "engine_samples", "gpu_samples"), parameters
 
 
 @dataclass(frozen=True)
 class SaturationNow:
-    """Readings of every engine with a sample in `[from_ms, until_ms)`, in slices counted back from its newest one: 0 is the latest."""
+    """Readings of every engine with a sample in `[from_ms, until_ms)`, in slices counted back from its newest one: 0 is the latest.
+
+    `nodes`: of these alone. `recent`: from the tables of the last half hour, or from all samples.
+    """
 
     name: ClassVar[str] = "saturation_now"
     from_ms: int
     until_ms: int
     slice_ms: int
+    nodes: tuple[str, ...] = ()
+    recent: bool = True
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
         at = "intDiv(toUnixTimestamp64Milli(newest) - toUnixTimestamp64Milli(time), %(slice_ms)s)"
-        parameters = {"from_ms": self.from_ms, "until_ms": self.until_ms, "slice_ms": self.slice_ms}
-        return _readings(at), parameters
+        parameters: dict[str, Any] = {"from_ms": self.from_ms, "until_ms": self.until_ms, "slice_ms": self.slice_ms}
+        only = "node IN %(nodes)s" if self.nodes else ""
+        tables = ("engine_recent", "gpu_recent") if self.recent else ("engine_samples", "gpu_samples")
+        return _readings(at, *tables, only, BEFORE_NOW_MS), parameters | (
+            {"nodes": list(self.nodes)} if self.nodes else {}
+        )
 
 
-def _readings(at: str) -> str:
+def _readings(at: str, engine_table: str, gpu_table: str, only: str = "", before_ms: int = BEFORE_MS) -> str:
     """An engine's gauges are means over its samples; a GPU's too, and of the GPUs of an engine the highest counts.
 
     Of the KV cache the peak counts: behind a long prompt that waits for room, its use swings below what is full.
     """
     counters = ", ".join(f"{increase(name)} AS {name}" for name in COUNTERS)
     seen = ", anyLast(if(up, time, NULL)) OVER earlier AS seen_before"
-    engine_samples = _newest(with_previous("engine_samples", ENGINE_KEYS, COUNTERS, seen), ENGINE_KEYS)
-    gpu_samples = _newest(once("gpu_samples", GPU_KEYS, f"mig = '' AND {within('%(from_ms)s')}"), GPU_KEYS)
+    engine_samples = _newest(
+        with_previous(
+            engine_table, ENGINE_KEYS, COUNTERS, extra=seen, only=only, columns=_OF_ENGINES, before_ms=before_ms
+        ),
+        ENGINE_KEYS,
+        f"{_OF_ENGINES}, {', '.join(f'{name}_before' for name in COUNTERS)}, seen_before",
+    )
+    of_gpus = " AND ".join(filter(None, ("mig = ''", within("%(from_ms)s"), only)))
+    gpu_samples = _newest(once(gpu_table, "node, gpu", of_gpus, _OF_GPUS), "node, gpu", _OF_GPUS)
     engines = f"""
         SELECT {at} AS slice, {ENGINE_KEYS}, {latest("engine_kind")} AS engine_kind, {latest_known("model")} AS model,
             {", ".join(f"{latest(name)} AS m_{name}" for name in LABELS)}, {latest_known("gpus")} AS gpus,
@@ -110,9 +133,9 @@ def _readings(at: str) -> str:
     """
 
 
-def _newest(samples: str, keys: str) -> str:
+def _newest(samples: str, keys: str, columns: str) -> str:
     """Samples with the time of the newest of their series beside them."""
-    return f"SELECT *, max(time) OVER (PARTITION BY {keys}) AS newest FROM ({samples})"
+    return f"SELECT {columns}, max(time) OVER (PARTITION BY {keys}) AS newest FROM ({samples})"
 
 
 @dataclass(frozen=True)

@@ -92,22 +92,35 @@ class WriteEngineMinutes:
         return _insert("engine_minute", columns, source, ENGINE_KEYS), _parameters(self)
 
 
-def once(table: str, keys: str, where: str) -> str:
+def once(table: str, keys: str, where: str, columns: str = "*") -> str:
     """The samples of a series in order of their times, each once; of those at the same time, the one that arrived first."""
-    return f"SELECT * FROM {table} WHERE {where} ORDER BY {keys}, time, ingested_at, batch, row LIMIT 1 BY {keys}, time"
+    order = f"ORDER BY {keys}, time, ingested_at, batch, row LIMIT 1 BY {keys}, time"
+    return f"SELECT {columns} FROM {table} WHERE {where} {order}"
 
 
-def with_previous(table: str, keys: str, counters: tuple[str, ...], extra: str = "") -> str:
+def with_previous(
+    table: str,
+    keys: str,
+    counters: tuple[str, ...],
+    *,
+    extra: str = "",
+    only: str = "",
+    columns: str = "*",
+    before_ms: int = BEFORE_MS,
+) -> str:
     """The samples in `[from_ms, until_ms)`, with `<counter>_before`: its value in the sample before that has one.
 
-    `extra`: further columns; `earlier` is the window of the samples before in the same series.
+    `extra`: further columns; `earlier` is the window of the samples before in the same series. `only`: a condition on whole series.
+    `columns`: those that are read, `time` among them; each takes time even where it is not used. `before_ms`: how far back the sample
+    before may lie.
     """
     # A GPU or engine that is not there has no counters: they are compared across the samples that say so.
     before = "".join(f", anyLast({name}) OVER earlier AS {name}_before" for name in counters)
+    where = within(f"%(from_ms)s - {before_ms}") + (f" AND {only}" if only else "")
     return f"""
         SELECT * FROM
         (
-            SELECT *{before}{extra} FROM ({once(table, keys, within(f"%(from_ms)s - {BEFORE_MS}"))})
+            SELECT {columns}{before}{extra} FROM ({once(table, keys, where, columns)})
             WINDOW earlier AS (PARTITION BY {keys} ORDER BY time ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
         )
         WHERE {within("%(from_ms)s")}

@@ -48,7 +48,7 @@ class Command(StackCommand):
     def _seed(self) -> str:
         now = datetime.now(UTC)
         demo = state.load(settings.DATA_DIR) or state.begin(settings.DATA_DIR, now)
-        self._say("demo: customers, people, prices, contracts, tariffs")
+        self._say("demo: customers, people, prices, contracts, tariffs, objectives")
         seed.create_customers()
         seed.create_people(demo)
         seed.set_prices(OutputWrapper(StringIO()))
@@ -57,6 +57,7 @@ class Command(StackCommand):
             demo.agreed = True
             demo.save()
         seed.set_tariffs()
+        seed.set_objectives()
         count = self._history(demo, now - BACKLOG)  # the fleet of the live traffic begins there
         self._say("demo: last month's invoices")
         seed.close_months(demo, now, OutputWrapper(StringIO()), self._say)

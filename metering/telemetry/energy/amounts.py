@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
-from metering.telemetry.energy.tariffs import Tariffs
+from metering.telemetry.energy.tariffs import PriceList
 
 # Decimal's default context rounds to 28 digits without a word; here an operation that would lose a digit raises.
 EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, Clamped])
@@ -57,13 +57,11 @@ class Used:
     nano_gpu_hours: int
 
 
-def priced(used: Used, tariffs: Tariffs, *, requests: int, tokens: tuple[float, float], simulated: bool) -> Amounts:
+def priced(used: Used, prices: PriceList, *, requests: int, tokens: tuple[float, float], simulated: bool) -> Amounts:
     """`tokens`: prompt tokens computed, and output."""
     kwh = EXACT.multiply(Decimal(used.nano_kwh), NANO)
     hours = EXACT.multiply(Decimal(used.nano_gpu_hours), NANO)
-    per_kwh = tariffs.per_kwh(used.region, used.since_s, used.hour)
-    per_hour = tariffs.per_gpu_hour(used.product, used.region, used.since_s)
-    grams = tariffs.g_per_kwh(used.region, used.since_s)
+    per_kwh, per_hour, grams = prices.of(used.region, used.product, used.since_s, used.hour)
     return Amounts(
         requests=requests,
         prefill_tokens=tokens[0],
@@ -82,6 +80,8 @@ def priced(used: Used, tariffs: Tariffs, *, requests: int, tokens: tuple[float, 
 
 def total(rows: Iterable[Amounts]) -> Amounts:
     found = list(rows)
+    if len(found) == 1:
+        return found[0]
     return Amounts(
         requests=sum(row.requests for row in found),
         prefill_tokens=sum(row.prefill_tokens for row in found),

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from metering import moments
 from metering.clickhouse import client
-from metering.clickhouse.queries.energy_report import EnergyState, LatestWindow
+from metering.clickhouse.queries.energy_report import EnergyState
 from metering.models import EnergyCoefficients
 from metering.telemetry.energy.attribution import TOLERANCE
 from metering.telemetry.energy.coefficients import (
@@ -72,9 +72,8 @@ class EnergyHealth:
 def energy_health(now: datetime) -> EnergyHealth:
     """Raises ClickHouseUnavailable or ClickHouseRefused."""
     since = now - WATCHED
-    latest = int(client.run(LatestWindow(moments.seconds(since)), timeout_s=TIMEOUT_S).rows[0][0])
     query = EnergyState(moments.seconds(since), moments.seconds(now), round(TOLERANCE * 10**9))
-    windows, worst, violated, counter, *parts, simulated = client.run(query, timeout_s=TIMEOUT_S).rows[0]
+    windows, worst, violated, counter, *parts, simulated, latest = client.run(query, timeout_s=TIMEOUT_S).rows[0]
     return EnergyHealth(
         until=now,
         latest_window=datetime.fromtimestamp(latest, UTC) if latest else None,

@@ -10,6 +10,8 @@ from decimal import Decimal
 
 ANY = "*"
 HOURS = 24
+# Of a kWh and of a GPU-hour by currency, and the grams of CO2 of a kWh.
+Prices = tuple[dict[str, Decimal], dict[str, Decimal], Decimal | None]
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ class Tariffs:
         """The moments at which something changes, the beginning of time first: between two of them every hour of the day has one price."""
         return tuple(sorted({0, *(row.from_s for rows in (self.kwh, self.carbon, self.gpu) for row in rows)}))
 
-    def by_hour(self) -> bool:
-        """Whether some price is for some hours of the day only."""
-        return any(row.hours < HOURS for row in self.kwh)
+    def bands(self) -> tuple[int, ...]:
+        """The hours of the day at which some price begins or ends, 0 first: between two of them it does not matter which hour it is."""
+        partial = (row for row in self.kwh if row.hours < HOURS)
+        return tuple(sorted({0, *(hour % HOURS for row in partial for hour in (row.from_hour, row.to_hour))}))
 
     def per_kwh(self, region: str, at_s: int, hour: int) -> dict[str, Decimal]:
         """By currency; nothing for a region that has no price."""
@@ -86,6 +89,25 @@ class Tariffs:
             for row in self.gpu
             if row.product in {product, ANY} and row.region in {region, ANY} and row.from_s <= at_s
         )
+
+
+class PriceList:
+    """Prices as they are asked for again and again."""
+
+    def __init__(self, tariffs: Tariffs) -> None:
+        self.tariffs = tariffs
+        self._held: dict[tuple[str, str, int, int], Prices] = {}
+
+    def of(self, region: str, product: str, at_s: int, hour: int) -> Prices:
+        key = (region, product, at_s, hour)
+        if key not in self._held:
+            book = self.tariffs
+            self._held[key] = (
+                book.per_kwh(region, at_s, hour),
+                book.per_gpu_hour(product, region, at_s),
+                book.g_per_kwh(region, at_s),
+            )
+        return self._held[key]
 
 
 def _best(rows: Iterable[tuple[str, tuple[int, int, int], Decimal]]) -> dict[str, Decimal]:

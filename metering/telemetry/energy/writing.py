@@ -21,7 +21,8 @@ from metering.clickhouse.queries.energy_writes import (
     WriteHours,
     Written,
 )
-from metering.telemetry.energy import reading, rows
+from metering.clickhouse.queries.reconciliation import WriteReconciliationHours
+from metering.telemetry.energy import days, reading, rows
 from metering.telemetry.energy.attribution import TOLERANCE
 from metering.telemetry.energy.blocks import Attributed, attribute, starts
 from metering.telemetry.spans import MINUTE, Span
@@ -49,13 +50,20 @@ def reach() -> timedelta:
 def write(span: Span) -> None:
     """Compute the minutes of `span` and replace what was written for them. Raises ClickHouseUnavailable or ClickHouseRefused."""
     version = time.time_ns() // 1000
+    days.taken_back(span)
     for nodes in reading.shares_of_nodes(span, look()):
         found = attribute(reading.block(span, look(), nodes))
         _report(found)
         _insert("energy_windows", rows.window_rows(found, version))
         _insert("energy_attributed", rows.attributed_rows(found, version))
     written = Written(moments.seconds(span.start), moments.seconds(span.end), version)
-    for query in (BlankWindows(written), BlankAttributed(written), WriteHours(written), WriteAttributedHours(written)):
+    for query in (
+        BlankWindows(written),
+        BlankAttributed(written),
+        WriteHours(written),
+        WriteAttributedHours(written),
+        WriteReconciliationHours(written),
+    ):
         text, parameters = query.sql()
         client.statement(query.name, text, parameters, timeout_s=TIMEOUT_S, settings=PLAIN_INSERT)
 

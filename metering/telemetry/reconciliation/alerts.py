@@ -91,6 +91,16 @@ def unjudged(hours: Iterable[EngineHour], threshold: Threshold, end: datetime) -
     return found
 
 
+def leaking_throughout(hours: Iterable[EngineHour], threshold: Threshold) -> set[Engine]:
+    """The engines all of whose judged hours are above the threshold in some way: since when, only earlier hours can tell."""
+    found = set()
+    for mine in by_engine(hours):
+        judged = [hour for hour in mine if threshold.judges(hour)]
+        if judged and any(len(_run(judged, kind, threshold.share)) == len(judged) for kind in KINDS):
+            found.add((mine[0].node, mine[0].engine))
+    return found
+
+
 def by_engine(hours: Iterable[EngineHour]) -> list[list[EngineHour]]:
     """The hours of each engine, in order of time; the engines in order of their names."""
     found: defaultdict[Engine, list[EngineHour]] = defaultdict(list)
@@ -108,10 +118,17 @@ def _run(judged: Sequence[EngineHour], kind: str, above: float) -> list[EngineHo
     """The hours at the end that are all above the threshold."""
     run: list[EngineHour] = []
     for hour in reversed(judged):
-        if share(leakage([hour]), kind) <= above:
+        if _share(hour, kind) <= above:
             break
         run.insert(0, hour)
     return run
+
+
+def _share(hour: EngineHour, kind: str) -> float:
+    """As `share` of the leakage of this complete hour."""
+    one, other = (hour.engine_side, hour.event_side)[:: 1 if kind == UNBILLED else -1]
+    lost = max(one.input - other.input, 0.0) + max(one.output - other.output, 0.0)
+    return lost / one.tokens if one.tokens > 0 else 0.0
 
 
 def _tokens(hour: EngineHour) -> float:

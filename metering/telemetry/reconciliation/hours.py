@@ -114,6 +114,23 @@ def leakage(hours: Iterable[EngineHour]) -> Leakage:
     )
 
 
+def together(sums: Iterable[Leakage]) -> Leakage:
+    """Of disjoint hours."""
+    found = list(sums)
+    counts = [(reason, sum(dict(one.reasons).get(reason, 0) for one in found)) for reason in Incomplete]
+    return Leakage(
+        hours=sum(one.hours for one in found),
+        incomplete_hours=sum(one.incomplete_hours for one in found),
+        reasons=tuple((reason, count) for reason, count in counts if count),
+        engine_side=_sum(one.engine_side for one in found),
+        event_side=_sum(one.event_side for one in found),
+        unbilled=_sum(one.unbilled for one in found),
+        phantom=_sum(one.phantom for one in found),
+        aborted=sum(one.aborted for one in found),
+        simulated=any(one.simulated for one in found),
+    )
+
+
 def excess(of: Counted, over: Counted) -> Counted:
     """By how much each count of the one exceeds that of the other; 0 where it does not."""
     pairs = ((getattr(of, field.name), getattr(over, field.name)) for field in fields(Counted))

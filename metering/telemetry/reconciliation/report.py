@@ -1,17 +1,23 @@
 """Leakage over a range: all together, by hour, and by whatever it was asked to be grouped by; and what is on alert now."""
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from metering.telemetry.reconciliation.alerts import LeakageAlert, Threshold, alerts, unjudged
+from metering.telemetry.reconciliation.alerts import (
+    RECENT,
+    LeakageAlert,
+    Threshold,
+    alerts,
+    leaking_throughout,
+    unjudged,
+)
 from metering.telemetry.reconciliation.findings import LeakageFinding, findings
-from metering.telemetry.reconciliation.hours import HOUR, EngineHour, Leakage, leakage
-from metering.telemetry.reconciliation.reading import TIMEOUT_S, engine_hours
-from metering.telemetry.settled import energy_settled
+from metering.telemetry.reconciliation.hours import HOUR, EngineHour, Leakage, together
+from metering.telemetry.reconciliation.reading import TIMEOUT_S, engine_hours, leakage_sums
+from metering.telemetry.settled import Settled, energy_settled
 
 GROUPS = ("node", "engine", "model", "region")
 WINDOWS = ("hour", "day", "month", "total")
@@ -49,7 +55,7 @@ class LeakageState:
     threshold: Threshold
     alerts: tuple[LeakageAlert, ...] = ()
     findings: tuple[LeakageFinding, ...] = ()
-    latest: tuple[EngineHour, ...] = ()  # each engine's latest complete hour of those looked at
+    latest: tuple[EngineHour, ...] = ()  # each engine's latest complete hour of the last few
 
 
 def leakage_report(
@@ -70,9 +76,10 @@ def leakage_report(
     if unknown := set(group_by) - set(GROUPS):
         raise ValueError(f"unknown group {min(unknown)!r}: one of {', '.join(GROUPS)}")
     settled = energy_settled()
-    hours = engine_hours(start, end, settled, only)
-    rows = _rows(hours, _windows(window, start), tuple(name for name in GROUPS if name in group_by))
-    return LeakageReport(start, end, settled.closed_until, rows, leakage(hours))
+    groups = tuple(name for name in GROUPS if name in group_by)
+    found = leakage_sums(start, end, settled, window=window, groups=groups, only=only)
+    rows = tuple(LeakageRow(at, sums, **dict(zip(groups, values, strict=True))) for at, values, sums in found)
+    return LeakageReport(start, end, settled.closed_until, rows, together(row.found for row in rows))
 
 
 def leakage_trend(start: datetime, end: datetime, only: Mapping[str, str] | None = None) -> list[LeakageRow]:
@@ -88,31 +95,22 @@ def leakage_state(look_back: timedelta = LOOK_BACK, *, timeout_s: float = TIMEOU
     end = settled.hour
     if end is None:
         return LeakageState(None, threshold)
-    start = end - look_back
-    hours = engine_hours(start, end, settled, timeout_s=timeout_s)
-    now = alerts(hours, threshold, start, end)
-    words = findings(now, unjudged(hours, threshold, end))
-    latest = {(hour.node, hour.engine): hour for hour in hours if not hour.incomplete}
+    hours = _looked_at(end - look_back, end, settled, threshold, timeout_s)
+    now = alerts(hours, threshold, end - look_back, end)
+    recent = [hour for hour in hours if hour.end > end - RECENT]
+    words = findings(now, unjudged(recent, threshold, end))
+    latest = {(hour.node, hour.engine): hour for hour in recent if not hour.incomplete}
     return LeakageState(end, threshold, tuple(now), tuple(words), tuple(latest.values()))
 
 
-def _rows(
-    hours: Sequence[EngineHour], window: Callable[[datetime], datetime], groups: tuple[str, ...]
-) -> tuple[LeakageRow, ...]:
-    found: defaultdict[tuple[datetime, tuple[str, ...]], list[EngineHour]] = defaultdict(list)
-    for hour in hours:
-        found[window(hour.start), tuple(getattr(hour, name) for name in groups)].append(hour)
-    return tuple(
-        LeakageRow(at, leakage(found[at, values]), **dict(zip(groups, values, strict=True)))
-        for at, values in sorted(found)
-    )
-
-
-def _windows(window: str, start: datetime) -> Callable[[datetime], datetime]:
-    """The start of the window that holds an hour."""
-    return {
-        "hour": lambda hour: hour,
-        "day": lambda hour: hour.replace(hour=0),
-        "month": lambda hour: hour.replace(day=1, hour=0),
-        "total": lambda _hour: start,
-    }[window]
+def _looked_at(
+    start: datetime, end: datetime, settled: Settled, threshold: Threshold, timeout_s: float
+) -> list[EngineHour]:
+    """The last hours of all engines, and before them those of the engines of which the last hours do not say since when they leak."""
+    begin = max(start, end - RECENT)
+    recent = engine_hours(begin, end, settled, timeout_s=timeout_s)
+    if begin == start:
+        return recent
+    further = leaking_throughout(recent, threshold)
+    older = engine_hours(start, begin, settled, engines=further, timeout_s=timeout_s) if further else []
+    return [*older, *recent]

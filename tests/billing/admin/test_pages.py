@@ -32,6 +32,8 @@ from tests.dashboard.conftest import LogIn
 
 LISTS = sorted(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist" for model in site._registry)
 DAY = date(2026, 1, 1)
+# Of their own trade, operators write rows too: test_objectives.py.
+OPERATORS_OWN = {"admin:metering_objective_changelist"}
 
 
 @pytest.fixture
@@ -76,6 +78,7 @@ def rows(owner: TenantInfo) -> TenantInfo:
         idempotency_key="1",
         issued_on=DAY,
     )
+    metering.set_objective("Availability", measure="error", target="0.999")
     StripeDifference.objects.create(kind="invoice", ours="TW-1", field="total", our_value="1", stripe_value="2")
     return owner
 
@@ -103,8 +106,9 @@ def test_pages_of_rows_open_and_operators_change_nothing(name: str, rows: Tenant
     assert log_in("finance").get(url).status_code == 200
     operator = log_in("operator")
     assert operator.get(url).status_code == 200
-    assert operator.post(url, {"name": "x"}).status_code == 403
-    assert operator.get(reverse(name.replace("changelist", "delete"), args=[row.pk])).status_code == 403
+    if name not in OPERATORS_OWN:
+        assert operator.post(url, {"name": "x"}).status_code == 403
+        assert operator.get(reverse(name.replace("changelist", "delete"), args=[row.pk])).status_code == 403
     assert log_in("customer", rows.key).get(url).status_code == 403
 
 

@@ -9,6 +9,7 @@ from django.core.management.base import OutputWrapper
 from metering import accounts, users
 from metering.demo import seed, state
 from metering.demo.provider import CUSTOMERS
+from metering.objectives import definitions
 
 pytestmark = pytest.mark.django_db
 
@@ -107,3 +108,14 @@ def test_traffic_without_a_demo_says_what_to_do_first(settings: object, tmp_path
 
     with pytest.raises(CommandError, match="demo seed"):
         call_command("demo", "traffic")
+
+
+def test_objectives_are_set_once_and_what_was_changed_stays() -> None:
+    seed.set_objectives()
+    definitions.set_objective("Availability", measure="error", target="0.5")
+    definitions.remove_objective("First token")
+    seed.set_objectives()
+
+    found = {one.name: one for one in definitions.objectives()}
+    assert set(found) == {name for name, *_ in seed.OBJECTIVES}
+    assert str(found["Availability"].target) == "0.500000"

@@ -53,3 +53,24 @@ def minutes_of(table: str, node: str) -> list[dict[str, Any]]:
             f"SELECT * FROM {table} FINAL WHERE node = %(node)s ORDER BY ALL", {"node": node}, with_column_types=True
         )
     return [dict(zip([name for name, _ in columns], row, strict=True)) for row in rows]
+
+
+# Every table of GPUs and engines.
+TELEMETRY = (
+    "gpu_samples",
+    "engine_samples",
+    "gpu_recent",
+    "engine_recent",
+    "gpu_minute",
+    "engine_minute",
+    "saturation_minute",
+    "gpu_steps",
+    "engine_steps",
+    "saturation_steps",
+)
+
+
+def forget_telemetry() -> None:
+    """No GPU or engine of another test is in the fleet."""
+    for table in TELEMETRY:
+        client.statement("test_truncate", f"TRUNCATE TABLE {table}")

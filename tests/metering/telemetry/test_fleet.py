@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from metering.clickhouse import client
 from metering.telemetry import fleet, fleet_history, rollups
 from metering.telemetry.fleet_history import FleetRange
 from metering.telemetry.saturation_scopes import BoundShare, EngineState
@@ -15,6 +14,7 @@ from tests.metering.telemetry.sample_rows import (
     MINUTE,
     SECOND,
     every,
+    forget_telemetry,
     insert_engines,
     insert_gpus,
     own_node,
@@ -30,9 +30,7 @@ FULL = {"running": 10.0, "waiting": 5.0, "kv_cache_usage": 0.99}
 
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
-    """No engine of another test is in the fleet."""
-    for table in ("gpu_samples", "engine_samples", "saturation_minute"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    forget_telemetry()
 
 
 def engines(now: datetime = NOW) -> dict[str, EngineState]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from metering.telemetry.energy.amounts import Amounts, Used, priced, total
-from metering.telemetry.energy.tariffs import GpuHourPrice, Intensity, KwhPrice, Tariffs
+from metering.telemetry.energy.tariffs import GpuHourPrice, Intensity, KwhPrice, PriceList, Tariffs
 
 D = Decimal
 
@@ -30,7 +30,7 @@ def used(nano_kwh: int, nano_hours: int = 0, **given: Any) -> Used:
 
 
 def amounts(of: Used, tariffs: Tariffs) -> Amounts:
-    return priced(of, tariffs, requests=1, tokens=(2.0, 4.0), simulated=False)
+    return priced(of, PriceList(tariffs), requests=1, tokens=(2.0, 4.0), simulated=False)
 
 
 def test_a_price_holds_until_the_next_of_the_same_kind() -> None:
@@ -84,8 +84,9 @@ def test_prices_change_at_their_moments_only() -> None:
         (kwh("eu", "1", since=7200),), (Intensity("eu", D(1), 3600),), (GpuHourPrice("*", "*", D(1), "USD", 0),)
     )
     assert tariffs.edges_s() == (0, 3600, 7200)
-    assert not tariffs.by_hour()
-    assert Tariffs((kwh("eu", "1", hours=(0, 23)),)).by_hour()
+    assert tariffs.bands() == (0,)
+    assert Tariffs((kwh("eu", "1", hours=(0, 23)),)).bands() == (0, 23)
+    assert Tariffs((kwh("eu", "1", hours=(22, 6)), kwh("us", "1", hours=(6, 24)))).bands() == (0, 6, 22)
 
 
 def test_amounts_are_exact_to_the_last_digit() -> None:

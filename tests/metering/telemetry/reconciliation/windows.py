@@ -28,7 +28,8 @@ def window(node: str, at: datetime, **columns: Any) -> Row:
 
 
 def insert(*hours: list[Row]) -> None:
-    """What a row does not name is the column's default."""
+    """What a row does not name is the column's default. Hours that other tests had added up are read from their minutes again."""
+    client.statement("test_truncate", "TRUNCATE TABLE reconciliation_hours")
     for rows in hours:
         names = sorted({name for row in rows for name in row})
         client.insert("test_windows", "energy_windows", names, [[row[name] for row in rows] for name in names])

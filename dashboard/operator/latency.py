@@ -1,0 +1,111 @@
+"""The latency page: percentiles over time, by model, customer and tier, their spread, what was promised, and the slowest requests."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dashboard import figures_latency, formats
+from dashboard.figures import Figure
+from dashboard.figures_latency import Limit
+from dashboard.operator import latency_read, latency_shown
+from dashboard.operator.filters import Filters
+from dashboard.operator.latency_read import (
+    GROUP,
+    GROUPS,
+    LATENCIES,
+    MEASURE,
+    MEASURES,
+    Objectives,
+    Reader,
+    Series,
+)
+from dashboard.operator.pages import Ids, Page, Shown
+from metering.public import HISTOGRAM_EDGES, ObjectiveState
+
+LENGTH_CHARTS = {"input_tokens": "chart-input", "output_tokens": "chart-output"}
+LATENCY_CHARTS = {"ttft_ms": "chart-ttft", "tpot_ms": "chart-tpot", "e2e_ms": "chart-e2e"}
+
+
+def _read(filters: Filters, ids: Ids) -> Shown:
+    return _shown(Reader(filters, latency_read.moment()))
+
+
+def _glance(filters: Filters, ids: Ids) -> Shown:
+    return _shown(Reader(filters, latency_read.moment(), quick=True))
+
+
+def _shown(reader: Reader) -> Shown:
+    filters, now = reader.filters, reader.now
+    recent = latency_read.recent(filters.scope, now)
+    objectives = latency_read.objectives(filters, now)
+    series, groups, slowest = reader.series(), reader.groups(), reader.slowest()
+    group = filters.option(GROUP)
+    any_requests = any(point.counts.requests for point in series.points)
+    context: dict[str, Any] = {
+        "tiles": latency_shown.tiles(recent, objectives.states),
+        "rows": latency_shown.rows(filters, group, groups.rows, groups.before) if groups else [],
+        "rows_read": groups is not None,
+        "group": GROUPS[group],
+        "compared": bool(filters.compare),
+        "span": filters.label,
+        "objectives": latency_shown.objectives(objectives.states, filters),
+        "objectives_defined": objectives.defined,
+        "objectives_as_of": _as_of(objectives),
+        "slowest": latency_shown.slow(slowest or [], filters),
+        "slowest_read": slowest is not None,
+        "measure_label": MEASURES[filters.option(MEASURE)],
+        "any_requests": any_requests,
+        "ever": any_requests or latency_read.ever(),
+    }
+    return Shown(now, context, _figures(reader, series, objectives))
+
+
+def _figures(reader: Reader, series: Series, objectives: Objectives) -> dict[str, Figure]:
+    filters, measure = reader.filters, latency_read.measure_of(reader.filters)
+    limits = {one: _limits(filters, one, objectives.states) for one in LATENCIES}
+    charts = {
+        chart: figures_latency.percentiles_figure(one, series.points, series.before, limits[one])
+        for one, chart in LATENCY_CHARTS.items()
+    }
+    charts["chart-spread"] = _spread(reader, measure, limits[measure])
+    charts |= {chart: _spread(reader, one) for one, chart in LENGTH_CHARTS.items()}
+    targets = {state.name: state.target for state in objectives.states}
+    charts["chart-burn"] = figures_latency.burn_figure(objectives.steps, targets, objectives.trailing)
+    return charts
+
+
+def _spread(reader: Reader, measure: str, limits: Sequence[Limit] = ()) -> Figure:
+    unit, divisor = figures_latency.UNITS.get(measure, ("tokens", 1))
+    points = reader.spread(measure)
+    figure = figures_latency.heat_figure(points or [], HISTOGRAM_EDGES[measure], unit, divisor=divisor, limits=limits)
+    return figure if points is not None else figure | {"reading": True}
+
+
+def _limits(filters: Filters, measure: str, states: list[ObjectiveState]) -> list[Limit]:
+    """Of the objectives that cover all that is shown."""
+    return [
+        Limit(state.name, state.threshold_ms)
+        for state in states
+        if state.measure == measure and state.threshold_ms is not None and latency_read.covers(state, filters)
+    ]
+
+
+def _as_of(objectives: Objectives) -> str:
+    counted = [state.as_of for state in objectives.states if state.as_of]
+    return formats.clock(max(counted)) if counted else ""
+
+
+PAGE = Page(
+    key="latency",
+    title="Latency",
+    template="operator/latency.html",
+    section="latency",
+    read=_read,
+    glance=_glance,
+    parts={
+        "tiles": "operator/_tiles.html",
+        "objectives": "operator/_latency_objectives.html",
+        "table": "operator/_latency_table.html",
+        "slowest": "operator/_latency_slowest.html",
+    },
+    options=(MEASURE, GROUP),
+)

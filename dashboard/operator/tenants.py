@@ -1,0 +1,166 @@
+"""The page of all customers: what each uses, of what share of the capacity, the latency it sees, what it costs and brings in."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from billing.contracts import MarginReport
+from dashboard import figures_tenants as figures
+from dashboard.figures import Figure
+from dashboard.operator import neighbours, tenants_read, tenants_shown
+from dashboard.operator.filters import Filters, Option, UnknownFilter
+from dashboard.operator.pages import Ids, Page, Shown
+from dashboard.operator.tenants_read import Counted
+from dashboard.operator.together import together
+from metering.public import TenantLatency, tenant_names
+
+LENGTH = 100
+MOST_PAGES = 100_000
+SORTS = {
+    "tokens": "Tokens",
+    "requests": "Requests",
+    "growth": "Growth",
+    "errors": "Errors",
+    "gpu": "Share of GPU time",
+    "energy": "Share of energy",
+    "revenue": "Revenue",
+    "margin": "Margin",
+    "name": "Name",
+}
+BY_MONEY = frozenset({"revenue", "margin"})  # for these, what everybody brings in has to be known first
+
+
+@dataclass(frozen=True)
+class PageNumber(Option):
+    def read(self, text: str) -> str:
+        if not text.isdecimal() or not 1 <= int(text) <= MOST_PAGES:
+            raise UnknownFilter(f"There is no page {text!r}.")
+        return text
+
+
+SORT = Option("sort", "Sort by", SORTS, "tokens")
+FIND = Option("find", "Find a customer", None)
+NUMBER = PageNumber("page", "Page", None, "1")
+
+
+@dataclass(frozen=True)
+class Slow:
+    """What takes longer than a page may. `money` None: nothing is settled in the range."""
+
+    latencies: dict[str, TenantLatency]
+    money: MarginReport | None
+    neighbours: list[neighbours.Shown]
+
+
+def _read(filters: Filters, ids: Ids) -> Shown:
+    now = datetime.now(UTC)
+    found = tenants_read.counted(filters, now)
+    everybodys = tenants_read.money(found.hours) if filters.option(SORT) in BY_MONEY else None
+    keys = _keys(filters, found, everybodys)
+    shown = _on_page(filters, keys)
+    money, latencies, near = together(
+        lambda: everybodys or (tenants_read.money(found.hours, shown) if shown else None),
+        lambda: tenants_read.latencies(filters, found.window, shown),
+        lambda: neighbours.neighbours(filters, now),
+    )
+    slow = Slow(latencies, money, neighbours.shown(near))
+    return Shown(now, _context(filters, found, keys, slow), _figures(filters, found, now, whole=True))
+
+
+def _glance(filters: Filters, ids: Ids) -> Shown:
+    """Without latency, money, neighbours and the share of capacity over time; and without rows where money decides on their order."""
+    now = datetime.now(UTC)
+    found = tenants_read.counted(filters, now)
+    keys = [] if filters.option(SORT) in BY_MONEY else _keys(filters, found, None)
+    return Shown(now, _context(filters, found, keys, None), _figures(filters, found, now, whole=False))
+
+
+def _keys(filters: Filters, found: Counted, money: MarginReport | None) -> list[str]:
+    rows = {row.tenant: row for row in money.rows if not row.label} if money else {}
+    place = tenants_read.order(filters.option(SORT), found, rows)
+    return tenants_read.listed(found, filters.option(FIND).strip(), place)
+
+
+def _number(filters: Filters, keys: list[str]) -> int:
+    """The page, or the last one if that is beyond it."""
+    return max(min(int(filters.option(NUMBER)), -(-len(keys) // LENGTH)), 1)
+
+
+def _on_page(filters: Filters, keys: list[str]) -> list[str]:
+    first = (_number(filters, keys) - 1) * LENGTH
+    return keys[first : first + LENGTH]
+
+
+def _context(filters: Filters, found: Counted, keys: list[str], slow: Slow | None) -> dict[str, Any]:
+    shown = _on_page(filters, keys)
+    lines = None if slow is None else tenants_shown.lines(slow.money)
+    known = tenants_shown.Known(
+        usages={one.tenant: one for one in found.usages},
+        drawn=found.drawn,
+        gpu_hours=sum(one.gpu_hours for one in found.energy),
+        kwh=sum(one.kwh for one in found.energy),
+        names=tenant_names(shown) if shown else {},
+        latencies=None if slow is None else slow.latencies,
+        lines=lines,
+    )
+    number, last = _number(filters, keys), -(-len(keys) // LENGTH)
+    return {
+        "rows": tenants_shown.rows(shown, known),
+        "reading": slow is None,
+        "currency": tenants_shown.currency(lines or {}),
+        "tiles": tenants_shown.tiles(found.usages, found.energy),
+        "simulated": any(one.simulated for one in found.energy),
+        "ever": bool(found.usages),
+        "window": found.window,
+        "hours": found.hours if found.energy else None,
+        "sorted_by": SORTS[filters.option(SORT)].lower(),
+        "find": filters.option(FIND),
+        "kept": [pair for pair in parse_qsl(filters.query()) if pair[0] not in {FIND.name, NUMBER.name}],
+        "count": len(keys),
+        "first": (number - 1) * LENGTH + 1,
+        "last": (number - 1) * LENGTH + len(shown),
+        "before": _page_link(filters, number - 1) if number > 1 else "",
+        "after": _page_link(filters, number + 1) if number < last else "",
+        "neighbours": [] if slow is None else slow.neighbours,
+    }
+
+
+def _page_link(filters: Filters, number: int) -> str:
+    pairs = [pair for pair in parse_qsl(filters.query()) if pair[0] != NUMBER.name]
+    return urlencode([*pairs, (NUMBER.name, str(number))] if number > 1 else pairs)
+
+
+def _figures(filters: Filters, found: Counted, now: datetime, *, whole: bool) -> dict[str, Figure]:
+    """`whole`: also what has to be read first."""
+    window, hours = found.window, found.hours
+    step, by = tenants_read.step_of(filters, window, now), tenants_read.energy_step(hours)
+    known = whole or tenants_read.capacity_at_hand(filters)
+    tokens = tenants_read.token_steps(filters, found, now)
+    points = tenants_read.capacity(filters, found) if known else []
+    at = tenants_read.steps(hours.start, hours.end, by) if points else []
+    shares = figures.capacity_figure(points, at, by)
+    return {
+        "chart-tokens": figures.tokens_figure(tokens, tenants_read.steps(window.start, window.end, step), step, now),
+        "chart-capacity": shares if known else shares | {"reading": True},
+    }
+
+
+PAGE = Page(
+    key="tenants",
+    title="Tenants",
+    template="operator/tenants.html",
+    section="tenants",
+    read=_read,
+    glance=_glance,
+    parts={
+        "tenants-state": "operator/_tenants_state.html",
+        "tenants-tiles": "operator/_tiles.html",
+        "tenants-neighbours": "operator/_neighbours.html",
+        "tenants-table": "operator/_tenants_table.html",
+    },
+    options=(SORT, FIND, NUMBER),
+    ranges=("1h", "6h", "24h", "7d", "30d", "90d"),
+    every_s=2.0,
+    compares=False,
+)
