@@ -19,11 +19,13 @@ def fill(month: Month) -> None:
 
 
 def _add_up() -> None:
-    """Days, as the worker would have."""
+    """Days and margins, as workers would have."""
+    from billing import margin_kept
     from metering.telemetry.energy.days import sum_up
 
     while sum_up(budget_s=3600):
         pass
+    margin_kept.keep()
 
 
 def _engines(at: int, until: int, step_s: int, parts: int = 1) -> str:
