@@ -22,7 +22,8 @@ LEAKS = {"event_prefill_tokens": 588_000.0, "event_decode_tokens": 392_000.0, "e
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
     SHELF.clear()
-    client.statement("test_truncate", "TRUNCATE TABLE energy_windows")
+    for table in ("energy_windows", "reconciliation_hours"):
+        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
 
 
 def opened(log_in: LogIn, **query: str) -> str:
