@@ -21,8 +21,8 @@ from dashboard.operator.fleet_reading import (
     window_of,
 )
 from dashboard.operator.fleet_shown import READINGS, STALE, EngineRow, engine_rows
-from dashboard.operator.fleet_tiles import FleetTile
 from dashboard.operator.pages import Ids, NotThere, Page, Shown
+from dashboard.operator.tiles import Tile
 from metering.public import EngineState, fleet_engine_series, saturation_points, saturation_series
 
 
@@ -86,19 +86,17 @@ def _facts(state: EngineState | None, now: datetime) -> str:
     return f"{place}."
 
 
-def _tiles(state: EngineState, row: EngineRow, now: datetime) -> list[FleetTile]:
+def _tiles(state: EngineState, row: EngineRow, now: datetime) -> list[Tile]:
     bound = f"bound by {row.bound}" if row.bound else f"nearest: {row.score.nearest}" if row.score.nearest else ""
     return [
-        FleetTile("score", "Saturation", row.score.text, "", bound, "bad" if row.bound else ""),
-        FleetTile(
-            "since", "Since", row.since or formats.NOTHING, "", "the limit binds" if row.bound else "nothing binds"
-        ),
-        FleetTile("headroom", "Next limit", row.headroom, "", "as the last 15 minutes went"),
-        FleetTile("running", "Running", row.running, "requests"),
-        FleetTile("waiting", "Waiting", row.waiting, "requests"),
-        FleetTile("output", "Output", row.tokens_s, "tokens/s"),
-        FleetTile("prompt", "Prompt", formats.rate(state.prompt_tokens_per_s), "tokens/s", "cached ones included"),
-        FleetTile("seen", "Seen", row.seen.removesuffix(" ago"), "ago", "", "bad" if row.stale else ""),
+        Tile("score", "Saturation", row.score.text, "", bound, "bad" if row.bound else ""),
+        Tile("since", "Since", row.since or formats.NOTHING, "", "the limit binds" if row.bound else "nothing binds"),
+        Tile("headroom", "Next limit", row.headroom, "", "as the last 15 minutes went"),
+        Tile("running", "Running", row.running, "requests"),
+        Tile("waiting", "Waiting", row.waiting, "requests"),
+        Tile("output", "Output", row.tokens_s, "tokens/s"),
+        Tile("prompt", "Prompt", formats.rate(state.prompt_tokens_per_s), "tokens/s", "cached ones included"),
+        Tile("seen", "Seen", row.seen.removesuffix(" ago"), "ago", "", "bad" if row.stale else ""),
     ]
 
 

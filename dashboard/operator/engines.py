@@ -23,8 +23,8 @@ from dashboard.operator.fleet_reading import (
     together,
     window_of,
 )
-from dashboard.operator.fleet_tiles import FleetTile
 from dashboard.operator.pages import Ids, Page, Shown
+from dashboard.operator.tiles import Tile
 from metering.public import EnginePoint, EngineState, FleetRange, fleet_engine_series
 
 BY = Option("by", "Table by", {"model": "Model", "engine": "Engine", "node": "Node"}, "model")
@@ -190,7 +190,7 @@ def milliseconds(value_s: float | None) -> str:
     return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
 
 
-def _tiles(engines: Sequence[EngineState]) -> list[FleetTile]:
+def _tiles(engines: Sequence[EngineState]) -> list[Tile]:
     """Now, over the half minute up to each engine's newest sample."""
     if not engines:
         return []
@@ -198,7 +198,7 @@ def _tiles(engines: Sequence[EngineState]) -> list[FleetTile]:
     full = [one for one in engines if "kv_cache_usage" in one.saturation.readings]
     fullest = max(full, key=lambda one: one.saturation.readings["kv_cache_usage"], default=None)
     return [
-        FleetTile(
+        Tile(
             "engines",
             "Engines",
             formats.whole(len(engines)),
@@ -206,20 +206,18 @@ def _tiles(engines: Sequence[EngineState]) -> list[FleetTile]:
             f"{down} without an answer" if down else "all answer",
             "bad" if down else "",
         ),
-        FleetTile(
-            "bound", "Bound by a limit", formats.whole(bound), "", f"of {len(engines):,}", "bad" if bound else ""
-        ),
-        FleetTile("running", "Running", _total(engines, "running"), "requests", "in all engines"),
-        FleetTile("waiting", "Waiting", _total(engines, "waiting"), "requests", "in all engines"),
-        FleetTile(
+        Tile("bound", "Bound by a limit", formats.whole(bound), "", f"of {len(engines):,}", "bad" if bound else ""),
+        Tile("running", "Running", _total(engines, "running"), "requests", "in all engines"),
+        Tile("waiting", "Waiting", _total(engines, "waiting"), "requests", "in all engines"),
+        Tile(
             "kv",
             "Fullest KV cache",
             _percent(fullest.saturation.readings["kv_cache_usage"]) if fullest else formats.NOTHING,
             "",
             f"{fullest.engine} on {fullest.node}" if fullest else "no engine tells",
         ),
-        FleetTile("output", "Output", _rate(engines, "generation_tokens_per_s"), "tokens/s", "generated"),
-        FleetTile("prompt", "Prompt", _rate(engines, "prompt_tokens_per_s"), "tokens/s", "cached ones included"),
+        Tile("output", "Output", _rate(engines, "generation_tokens_per_s"), "tokens/s", "generated"),
+        Tile("prompt", "Prompt", _rate(engines, "prompt_tokens_per_s"), "tokens/s", "cached ones included"),
     ]
 
 
@@ -246,7 +244,7 @@ PAGE = Page(
     glance=partial(_read, glance=True),
     parts={
         "state": "operator/_engines_state.html",
-        "tiles": "operator/_fleet_tiles.html",
+        "tiles": "operator/_tiles.html",
         "rows": "operator/_engines_rows.html",
     },
     options=(BY, NODE),

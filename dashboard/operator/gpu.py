@@ -21,8 +21,8 @@ from dashboard.operator.fleet_reading import (
     window_of,
 )
 from dashboard.operator.fleet_shown import STALE, engine_rows
-from dashboard.operator.fleet_tiles import FleetTile
 from dashboard.operator.pages import Ids, NotThere, Page, Shown
+from dashboard.operator.tiles import Tile
 from metering.public import (
     GoneGpu,
     GpuState,
@@ -95,19 +95,17 @@ def _facts(whole: GpuState | None, lost: GoneGpu | None, now: datetime) -> str:
     return f"{place}."
 
 
-def _tiles(one: GpuState, now: datetime) -> list[FleetTile]:
+def _tiles(one: GpuState, now: datetime) -> list[Tile]:
     [row] = gpu_rows([one], now, Filters())
     return [
-        FleetTile("sm", "SM active", row.sm, "", f"tensor {row.tensor}, DRAM {row.dram}"),
-        FleetTile("memory", "Memory used", row.memory, "GiB", f"{row.memory_share} of total"),
-        FleetTile("power", "Power", row.power, "W", f"{row.power_share} of its limit"),
-        FleetTile("temperature", "Temperature", row.temperature, "°C", f"memory {row.memory_temperature} °C"),
-        FleetTile("clock", "SM clock", row.sm_clock, "MHz", f"memory {row.memory_clock} MHz"),
-        FleetTile(
-            "throttle", "Throttled", _yes_or_no(row), "", row.throttle if row.throttled else "", _tone(row.throttled)
-        ),
-        FleetTile("xid", "XID errors", row.xid, "", "since the driver was loaded", _tone(row.has_xid)),
-        FleetTile("seen", "Seen", row.seen.removesuffix(" ago"), "ago", f"by {one.source}", _tone(row.stale)),
+        Tile("sm", "SM active", row.sm, "", f"tensor {row.tensor}, DRAM {row.dram}"),
+        Tile("memory", "Memory used", row.memory, "GiB", f"{row.memory_share} of total"),
+        Tile("power", "Power", row.power, "W", f"{row.power_share} of its limit"),
+        Tile("temperature", "Temperature", row.temperature, "°C", f"memory {row.memory_temperature} °C"),
+        Tile("clock", "SM clock", row.sm_clock, "MHz", f"memory {row.memory_clock} MHz"),
+        Tile("throttle", "Throttled", _yes_or_no(row), "", row.throttle if row.throttled else "", _tone(row.throttled)),
+        Tile("xid", "XID errors", row.xid, "", "since the driver was loaded", _tone(row.has_xid)),
+        Tile("seen", "Seen", row.seen.removesuffix(" ago"), "ago", f"by {one.source}", _tone(row.stale)),
     ]
 
 

@@ -9,11 +9,11 @@ from dashboard.operator import links, overview
 from dashboard.operator.filters import Filters
 from dashboard.operator.fleet_words import LIMITS
 from dashboard.operator.overview import LATENCY, Overview
+from dashboard.operator.overview_tables import table_context
 from dashboard.operator.overview_tiles import tiles
 from dashboard.operator.pages import Ids, Page, Shown
 from dashboard.operator.state import findings
 from dashboard.operator.state_words import Said
-from dashboard.operator.tiles import table_context
 
 MARKS = {"bad": "\N{MULTIPLICATION X}", "warn": "!", "good": "\N{CHECK MARK}", "unknown": "?"}
 

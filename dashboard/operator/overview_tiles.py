@@ -9,7 +9,8 @@ from dashboard.operator import links
 from dashboard.operator.filters import RANGES
 from dashboard.operator.overview import RECENT_MINUTES, Freshness, Overview
 from dashboard.operator.overview_money import money_tiles
-from dashboard.operator.tiles import ERRORS_ARE_BAD_FROM, LATENCY_FIELDS, Tile, compact
+from dashboard.operator.overview_tables import LATENCY_FIELDS
+from dashboard.operator.tiles import ERRORS_ARE_BAD_FROM, Tile, compact
 from metering.public import LiveScope, ObjectiveState, Quantiles
 
 MANY_TIMES = 10  # from here on percentages say less than times

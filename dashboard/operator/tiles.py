@@ -1,14 +1,10 @@
-"""What a tile is, and the tables of the overview as text with units. The overview's own tiles are in overview_tiles.py."""
+"""What a tile on top of a page is, and how it writes large numbers."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from dashboard import formats
-from dashboard.operator.overview import LATENCIES, LATENCY, Overview
-from metering.public import LiveGroup, Quantiles
 
 ERRORS_ARE_BAD_FROM = 0.05
-LATENCY_FIELDS = {"ttft": "ttft_ms", "tpot": "tpot_ms", "e2e": "e2e_ms"}
 
 
 @dataclass(frozen=True)
@@ -18,60 +14,11 @@ class Tile:
     key: str
     label: str
     value: str
-    unit: str
-    note: str
+    unit: str = ""
+    note: str = ""
     tone: str = ""
     link: str = ""
     change: str = ""  # against what it is compared with
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model or tenant of a table, its link narrowing the page to it."""
-
-    name: str
-    link: str
-    requests: str
-    requests_s: str
-    input_s: str
-    output_s: str
-    errors: str
-    errors_bad: bool
-    latencies: tuple[str, ...]
-
-
-def rows(overview: Overview, groups: list[LiveGroup], group: str) -> list[Row]:
-    """`group` is model or tenant."""
-    field = LATENCY_FIELDS[overview.filters.option(LATENCY)]
-    return [
-        Row(
-            name=one.name or "(none)",
-            link=f"?{overview.filters.narrowed(group, one.name).query()}" if one.name else "",
-            requests=formats.whole(one.counts.requests),
-            requests_s=formats.rate(one.counts.per_second(one.counts.requests)),
-            input_s=formats.rate(one.counts.per_second(one.counts.input_tokens)),
-            output_s=formats.rate(one.counts.per_second(one.counts.output_tokens)),
-            errors=formats.percent(one.counts.error_ratio),
-            errors_bad=(one.counts.error_ratio or 0) >= ERRORS_ARE_BAD_FROM,
-            latencies=_levels(field, one.latency),
-        )
-        for one in groups
-    ]
-
-
-def table_context(overview: Overview) -> dict[str, Any]:
-    history, filters = overview.history, overview.filters
-    return {
-        "filters": filters,
-        "span": filters.label,
-        "latency_label": LATENCIES[filters.option(LATENCY)],
-        "latency_unit": formats.LATENCY_UNITS[LATENCY_FIELDS[filters.option(LATENCY)]],
-        "reading": history is None,
-        "tables": [
-            ("model", "Models", rows(overview, history.models if history else [], "model")),
-            ("tenant", "Customers", rows(overview, history.tenants if history else [], "tenant")),
-        ],
-    }
 
 
 def compact(tokens: int) -> tuple[str, str]:
@@ -80,8 +27,3 @@ def compact(tokens: int) -> tuple[str, str]:
         if tokens >= size:
             return f"{tokens / size:.2f}", unit
     return formats.whole(tokens), ""
-
-
-def _levels(field: str, latency: Quantiles | None) -> tuple[str, ...]:
-    levels = (latency.p50, latency.p95, latency.p99) if latency else (None, None, None)
-    return tuple(formats.latency(field, value) for value in levels)

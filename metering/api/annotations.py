@@ -1,25 +1,23 @@
 """Annotations for programs: a deploy pipeline says what it did, and dashboards of others draw it. For operators' keys."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from metering.annotations import KINDS, AnnotationInfo, AnnotationRefused, annotate, annotations, withdraw
-from metering.api.access import HasScope, KeyAuthentication, credential_of, require_operator
-from metering.api.bodies import ExactJsonRenderer, ObjectParser
-from metering.api.problems import InvalidParameter, problem_handler
-from metering.api.times import moment
+from metering.api.access import credential_of
+from metering.api.bodies import ObjectParser
+from metering.api.operator_views import OperatorView
+from metering.api.problems import InvalidParameter
+from metering.api.times import PAST, moment, past
 from metering.contracts import Scope
 from metering.moments import instant
 
 FIELDS = ("kind", "text", "at", "until", "link", "model", "region", "cluster")
-DEFAULT_RANGE, LONGEST_RANGE = timedelta(days=7), timedelta(days=366)
 
 
 class AnnotationShape(serializers.Serializer[Any]):
@@ -51,43 +49,28 @@ class AnnotationsShape(serializers.Serializer[Any]):
     data = AnnotationShape(many=True)  # type: ignore[assignment]
 
 
-class _View(APIView):
-    authentication_classes = (KeyAuthentication,)
-    permission_classes = (HasScope,)
-    renderer_classes = (ExactJsonRenderer,)
+class _View(OperatorView):
     parser_classes = (ObjectParser,)
 
     def needed(self, method: str | None) -> Scope:
         return Scope.USAGE_READ if method == "GET" else Scope.ANNOTATIONS_WRITE
 
-    def get_exception_handler(self) -> Any:
-        return problem_handler
-
 
 class AnnotationsView(_View):
     @extend_schema(
         operation_id="annotations",
-        parameters=[
-            OpenApiParameter("from", str, description="default: seven days before `to`"),
-            OpenApiParameter("to", str, description="exclusive; default: now"),
-        ],
+        parameters=PAST,
         responses=AnnotationsShape,
     )
     def get(self, request: Request) -> Response:
         """What happened in a range, alerts included, the oldest first."""
-        require_operator(credential_of(request))
-        given = request.query_params
-        end = moment("to", given["to"]) if given.get("to") else timezone.now()
-        start = moment("from", given["from"]) if given.get("from") else end - DEFAULT_RANGE
-        if not timedelta(0) < end - start <= LONGEST_RANGE:
-            raise InvalidParameter("from", "the range is empty, or longer than 366 days")
+        start, end = past(request.query_params)
         return Response({"data": [shape(one) for one in annotations(start, end)]})
 
     @extend_schema(operation_id="annotate", request=NewAnnotationShape, responses={201: AnnotationShape})
     def post(self, request: Request) -> Response:
         """Say that something happened: a deploy, maintenance, or a note."""
         credential = credential_of(request)
-        require_operator(credential)
         try:
             made = annotate(by=credential.prefix, **_said(request.data))
         except AnnotationRefused as error:
@@ -100,7 +83,6 @@ class AnnotationView(_View):
     def delete(self, request: Request, number: int) -> Response:
         """Take one back that was wrong."""
         credential = credential_of(request)
-        require_operator(credential)
         if not withdraw(number, by=credential.prefix):
             raise exceptions.NotFound(f"there is no annotation {number}")
         return Response(status=204)

@@ -1,45 +1,24 @@
 """`GET /api/v1/energy`: for operators' keys alone; what an idle GPU burns is the provider's business, and engines serve many tenants."""
 
 from itertools import islice
-from typing import Any
 
-from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from metering.api import energy_shapes as shapes
-from metering.api.access import HasScope, KeyAuthentication, credential_of, require_operator
-from metering.api.bodies import ExactJsonRenderer
 from metering.api.energy_parameters import EnergyAsk, Position, encoded, energy_ask
-from metering.api.problems import InvalidParameter, problem_handler
-from metering.contracts import Scope
+from metering.api.operator_views import JsonView
+from metering.api.problems import InvalidParameter
 from metering.moments import instant
 from metering.telemetry.energy.report import GROUPS, WINDOWS, EnergyReport, EnergyRow, energy_report
 
 MOMENT = "RFC 3339 with an offset, or a date (its midnight in UTC), on a whole hour"
 
 
-class EnergyView(APIView):
+class EnergyView(JsonView):
     """Joules by tenant, model and place, with cost and CO2; idle time and what is nobody's, by cause, in rows of their own."""
-
-    authentication_classes = (KeyAuthentication,)
-    permission_classes = (HasScope,)
-    renderer_classes = (ExactJsonRenderer,)
-
-    def needed(self, method: str | None) -> Scope:
-        return Scope.USAGE_READ
-
-    def get_exception_handler(self) -> Any:
-        return problem_handler
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        try:
-            return super().perform_content_negotiation(request, force)
-        except Http404:  # what REST framework says to a `format` that no renderer has
-            raise InvalidParameter("format", "not json") from None
 
     @extend_schema(
         operation_id="energy",
@@ -57,7 +36,6 @@ class EnergyView(APIView):
         responses=shapes.EnergyShape,
     )
     def get(self, request: Request) -> Response:
-        require_operator(credential_of(request))
         ask = energy_ask(request.query_params)
         report = _report(ask)
         page, following = _page(report.rows, ask)

@@ -3,19 +3,14 @@
 from itertools import islice
 from typing import Any
 
-from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from metering.api import leakage_shapes as shapes
-from metering.api.access import HasScope, KeyAuthentication, credential_of, require_operator
-from metering.api.bodies import ExactJsonRenderer
 from metering.api.leakage_parameters import LeakageAsk, Position, encoded, leakage_ask
-from metering.api.problems import InvalidParameter, problem_handler
-from metering.contracts import Scope
+from metering.api.operator_views import JsonView
 from metering.moments import instant
 from metering.telemetry.reconciliation.report import (
     GROUPS,
@@ -30,24 +25,8 @@ from metering.telemetry.reconciliation.report import (
 MOMENT = "RFC 3339 with an offset, or a date (its midnight in UTC), on a whole hour"
 
 
-class LeakageView(APIView):
+class LeakageView(JsonView):
     """Engine counters against metered events, by window and engine, and which engines are on alert."""
-
-    authentication_classes = (KeyAuthentication,)
-    permission_classes = (HasScope,)
-    renderer_classes = (ExactJsonRenderer,)
-
-    def needed(self, method: str | None) -> Scope:
-        return Scope.USAGE_READ
-
-    def get_exception_handler(self) -> Any:
-        return problem_handler
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        try:
-            return super().perform_content_negotiation(request, force)
-        except Http404:  # what REST framework says to a `format` that no renderer has
-            raise InvalidParameter("format", "not json") from None
 
     @extend_schema(
         operation_id="leakage",
@@ -67,7 +46,6 @@ class LeakageView(APIView):
         responses=shapes.LeakageShape,
     )
     def get(self, request: Request) -> Response:
-        require_operator(credential_of(request))
         ask = leakage_ask(request.query_params)
         report, state = _report(ask), leakage_state()
         page, following = _page(report.rows, ask)

@@ -2,19 +2,14 @@
 
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
 
-from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from metering.api import saturation_shapes as shapes
-from metering.api.access import HasScope, KeyAuthentication, credential_of, require_operator
-from metering.api.bodies import ExactJsonRenderer
-from metering.api.problems import InvalidParameter, problem_handler
+from metering.api.operator_views import JsonView
 from metering.api.saturation_parameters import (
     CURRENT,
     WINDOWS,
@@ -25,7 +20,6 @@ from metering.api.saturation_parameters import (
     history_ask,
 )
 from metering.clickhouse.queries.fleet_series import ENGINE_GROUPS
-from metering.contracts import Scope
 from metering.moments import instant
 from metering.telemetry.fleet import fleet_engines
 from metering.telemetry.fleet_history import SaturationPoint, saturation_series
@@ -37,31 +31,7 @@ MOMENT = "RFC 3339 with an offset, or a date (its midnight in UTC), on a whole m
 NARROWED = [OpenApiParameter(name, str, description=f"only this {name}") for name in ENGINE_GROUPS]
 
 
-class _View(APIView):
-    """Key authentication, operators alone, exact JSON, problems for errors."""
-
-    authentication_classes = (KeyAuthentication,)
-    permission_classes = (HasScope,)
-    renderer_classes = (ExactJsonRenderer,)
-
-    def needed(self, method: str | None) -> Scope:
-        return Scope.USAGE_READ
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        require_operator(credential_of(request))
-
-    def get_exception_handler(self) -> Any:
-        return problem_handler
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        try:
-            return super().perform_content_negotiation(request, force)
-        except Http404:  # what REST framework says to a `format` that no renderer has
-            raise InvalidParameter("format", "not json") from None
-
-
-class SaturationView(_View):
+class SaturationView(JsonView):
     """How saturated every engine is now, what binds it, and since when; or the nodes, models or regions they add up to."""
 
     @extend_schema(
@@ -80,7 +50,7 @@ class SaturationView(_View):
         return Response({"data": data, "points": points, "as_of": instant(now), "next": None})
 
 
-class SaturationHistoryView(_View):
+class SaturationHistoryView(JsonView):
     """The same over time, from minutes that are worked up."""
 
     @extend_schema(

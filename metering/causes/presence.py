@@ -1,11 +1,11 @@
 """What is gone: nodes, engines and GPUs that have stopped reporting, and engines that do not answer their agent. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from metering.causes.heard import Heard, Key
+from metering.causes.heard import EngineBefore, EngineHeard, GpuBefore, GpuHeard, Heard, Key
 
 NODE, ENGINE, GPU, DOWN = "node", "engine", "gpu", "down"
 LEAST_SILENT = timedelta(seconds=40)  # an agent that sends every ten seconds has missed three
@@ -41,7 +41,8 @@ class Presence:
 
 def lost(found: Heard) -> Presence:
     """What is gone, nodes first, the latest first. What was last heard of two hours ago and more is not missed any longer."""
-    gpus, engines = dict(_silent_gpus(found)), dict(_silent_engines(found))
+    gpus = _silent(found.now, found.gpus, found.gpus_before)
+    engines = _silent(found.now, found.engines, found.engines_before)
     everything = {*found.gpus_before, *found.gpus}, {*found.engines_before, *found.engines}
     if (gpus or engines) and len(gpus) == len(everything[0]) and len(engines) == len(everything[1]):
         return Presence((), max((*gpus.values(), *engines.values())))
@@ -63,20 +64,12 @@ def lost(found: Heard) -> Presence:
     )
 
 
-def _silent_gpus(found: Heard) -> Iterator[tuple[Key, datetime]]:
-    for key, before in found.gpus_before.items():
-        raw = found.gpus.get(key)
-        at = raw.at if raw else before.at
-        if _is_silent(found.now, at, before.every):
-            yield key, at
-
-
-def _silent_engines(found: Heard) -> Iterator[tuple[Key, datetime]]:
-    for key, before in found.engines_before.items():
-        raw = found.engines.get(key)
-        at = raw.at if raw else before.at
-        if _is_silent(found.now, at, before.every):
-            yield key, at
+def _silent(
+    now: datetime, heard: Mapping[Key, GpuHeard | EngineHeard], before: Mapping[Key, GpuBefore | EngineBefore]
+) -> dict[Key, datetime]:
+    """Those that were there before and are not heard any longer, with their last sign of life."""
+    last = {key: heard[key].at if key in heard else one.at for key, one in before.items()}
+    return {key: at for key, at in last.items() if _is_silent(now, at, before[key].every)}
 
 
 def _down(found: Heard) -> Iterator[tuple[Key, datetime]]:

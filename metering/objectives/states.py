@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Literal, TypeVar
 
 from metering import moments
 from metering.clickhouse import client
-from metering.clickhouse.queries.objectives import CountSteps, RecentCounts, WindowCounts
+from metering.clickhouse.queries.objectives import CountsSince, CountSteps
 from metering.live import LiveScope
 from metering.models import Objective, ObjectiveProgress
 from metering.objectives.definitions import MEASURES, info
@@ -26,6 +27,7 @@ BURN_WINDOWS: dict[str, timedelta] = {
     "3d": timedelta(days=3),
 }
 TIMEOUT_S = 5.0
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -173,17 +175,21 @@ def objectives_steps(
 
 
 def _recent(ids: tuple[int, ...], end: datetime) -> dict[int, dict[str, Tally]]:
-    query = RecentCounts(ids, tuple(end - length for length in BURN_WINDOWS.values()), end)
-    return {
-        int(row[0]): dict(zip(BURN_WINDOWS, _tallies(row[1:]), strict=True))
-        for row in client.run(query, timeout_s=TIMEOUT_S).rows
-    }
+    starts = {name: end - length for name, length in BURN_WINDOWS.items()}
+    return _counted(ids, starts, end, "minute")
 
 
 def _windows(ids: tuple[int, ...], days: list[int], end: datetime) -> dict[int, dict[int, Tally]]:
-    query = WindowCounts(ids, tuple(window_start(end, one) for one in days), end)
+    return _counted(ids, {one: window_start(end, one) for one in days}, end, "hour")
+
+
+def _counted(
+    ids: tuple[int, ...], starts: Mapping[K, datetime], end: datetime, grain: Literal["minute", "hour"]
+) -> dict[int, dict[K, Tally]]:
+    """Of each objective, what was counted since each of `starts`, by its name."""
+    query = CountsSince(ids, tuple(starts.values()), end, grain)
     return {
-        int(row[0]): dict(zip(days, _tallies(row[1:]), strict=True))
+        int(row[0]): dict(zip(starts, _tallies(row[1:]), strict=True))
         for row in client.run(query, timeout_s=TIMEOUT_S).rows
     }
 

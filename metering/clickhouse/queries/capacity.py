@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from metering.clickhouse.queries.live_sources import Subset
+from metering.clickhouse.queries.spans import within
 
 POOL = "model, region, cluster"
 SINGLE_READINGS = ("kv_cache_usage", "dram_active", "tensor_active", "power_share", "waiting_per_running")
@@ -33,7 +34,7 @@ class DemandHours:
         text = f"""
             SELECT toUnixTimestamp(hour) AS at_s, sum(t.input_tokens), sum(t.output_tokens), {requests}
             FROM {table} AS t
-            WHERE hour >= toDateTime(%(from_s)s, 'UTC') AND hour < toDateTime(%(until_s)s, 'UTC') AND {" AND ".join(where)}
+            WHERE {within("hour")} AND {" AND ".join(where)}
             GROUP BY at_s ORDER BY at_s
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s} | named
@@ -64,10 +65,10 @@ class DemandByModel:
     until_s: int
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
-        text = """
+        text = f"""
             SELECT toUnixTimestamp(hour) AS at_s, model, region, sum(t.input_tokens), sum(t.output_tokens)
             FROM service_hour AS t
-            WHERE hour >= toDateTime(%(from_s)s, 'UTC') AND hour < toDateTime(%(until_s)s, 'UTC')
+            WHERE {within("hour")}
             GROUP BY at_s, model, region ORDER BY at_s, model, region
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s}
@@ -97,10 +98,6 @@ class _Blocked:
     def _block(self, column: str) -> str:
         return f"intDiv(toUnixTimestamp({column}), %(block_s)s) * %(block_s)s AS at_s"
 
-    @staticmethod
-    def _within(column: str) -> str:
-        return f"{column} >= toDateTime(%(from_s)s, 'UTC') AND {column} < toDateTime(%(until_s)s, 'UTC')"
-
     def _parameters(self) -> Mapping[str, Any]:
         return {"from_s": self.from_s, "until_s": self.until_s, "block_s": self.block_s}
 
@@ -120,7 +117,7 @@ class PoolReadings(_Blocked):
             SELECT {self._block("minute")}, {POOL}, count() AS minutes, sum(r.gpus) / uniqExact(minute),
                 uniqExact(minute, node) / uniqExact(minute), count() / uniqExact(minute), max(r.simulated), {readings}
             FROM saturation_minute AS r FINAL
-            WHERE {self._within("minute")} AND model != ''
+            WHERE {within("minute")} AND model != ''
             GROUP BY at_s, {POOL} ORDER BY at_s, {POOL}
         """
         return text, self._parameters()
@@ -138,7 +135,7 @@ class PoolTokens(_Blocked):
             SELECT {self._block("minute")}, {POOL}, uniqExact(minute) AS minutes, sum(ifNull(r.prompt_tokens, 0)),
                 sum(least(ifNull(r.cached_prompt_tokens, 0), ifNull(r.prompt_tokens, 0))), sum(ifNull(r.generation_tokens, 0))
             FROM engine_minute AS r FINAL
-            WHERE {self._within("minute")} AND model != ''
+            WHERE {within("minute")} AND model != ''
             GROUP BY at_s, {POOL} ORDER BY at_s, {POOL}
         """
         return text, self._parameters()
@@ -156,7 +153,7 @@ class PoolPower(_Blocked):
             SELECT {self._block("window_start")}, if(engine = '', '', e.model) AS model, region, cluster, sum(e.counter_j), sum(e.gpu_s),
                 groupUniqArray(4)(product)
             FROM energy_windows AS e FINAL
-            WHERE {self._within("window_start")}
+            WHERE {within("window_start")}
             GROUP BY at_s, {POOL} ORDER BY at_s, {POOL}
         """
         return text, self._parameters()
@@ -173,7 +170,7 @@ class PoolGpus:
     def sql(self) -> tuple[str, Mapping[str, Any]]:
         text = f"""
             SELECT DISTINCT {POOL}, node, arrayJoin(gpus) AS gpu FROM engine_minute
-            WHERE minute >= toDateTime(%(from_s)s, 'UTC') AND minute < toDateTime(%(until_s)s, 'UTC') AND model != ''
+            WHERE {within("minute")} AND model != ''
             ORDER BY {POOL}, node, gpu
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s}
@@ -188,11 +185,11 @@ class GpuLimits:
     until_s: int
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
-        text = """
+        text = f"""
             SELECT node, gpu, argMax(region, minute), argMax(cluster, minute), argMax(g.name, minute), argMax(power_limit_w, minute),
                 argMax(power_w_mean, minute)
             FROM gpu_minute AS g
-            WHERE minute >= toDateTime(%(from_s)s, 'UTC') AND minute < toDateTime(%(until_s)s, 'UTC') AND mig = ''
+            WHERE {within("minute")} AND mig = ''
             GROUP BY node, gpu ORDER BY node, gpu
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s}

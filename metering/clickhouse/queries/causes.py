@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from metering.clickhouse.queries import spans
 from metering.clickhouse.queries.live import QUANTILES
 from metering.clickhouse.queries.live_sources import RECENT_S, Subset
 from metering.clickhouse.queries.telemetry_minutes import within
@@ -42,7 +43,7 @@ class TrafficMinutes:
             )
         text = f"""
             SELECT toUnixTimestamp(minute) AS at_s, model, {counts}, sum(r.input_tokens + r.output_tokens)
-            FROM {table} AS r WHERE {_minutes()} AND {where} GROUP BY at_s, model ORDER BY at_s, model
+            FROM {table} AS r WHERE {spans.within("minute")} AND {where} GROUP BY at_s, model ORDER BY at_s, model
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s} | self.subset.parameters()
 
@@ -67,7 +68,7 @@ class LoadsGrown:
         text = f"""
             SELECT model, tenant, sumIf(r.input_tokens + r.output_tokens, {recent}) / (%(now_s)s - %(recent_s)s)
                 - sumIf(r.input_tokens + r.output_tokens, NOT ({recent})) / (%(recent_s)s - %(from_s)s) AS growth
-            FROM requests_minute AS r WHERE {_minutes()} AND {self.subset.where()}
+            FROM requests_minute AS r WHERE {spans.within("minute")} AND {self.subset.where()}
             GROUP BY model, tenant HAVING growth > 0 ORDER BY growth DESC, model, tenant LIMIT %(limit)s
         """
         bounds = {"from_s": self.from_s, "recent_s": self.recent_s, "until_s": self.until_s, "now_s": self.now_s}
@@ -89,7 +90,7 @@ class LoadMinutes:
         text = f"""
             SELECT model, tenant, toUnixTimestamp(minute) AS at_s, sum(r.requests), sum(r.input_tokens + r.output_tokens)
             FROM requests_minute AS r
-            WHERE {_minutes()} AND model IN %(models)s AND tenant IN %(tenants)s AND {self.subset.where()}
+            WHERE {spans.within("minute")} AND model IN %(models)s AND tenant IN %(tenants)s AND {self.subset.where()}
             GROUP BY model, tenant, at_s ORDER BY model, tenant, at_s
         """
         named = {"models": list(self.models), "tenants": list(self.tenants)}
@@ -120,7 +121,7 @@ class Durations:
         text = f"""
             SELECT model, tenant, {before}, {after}
             FROM requests_minute AS r
-            WHERE {_minutes()} AND model IN %(models)s AND tenant IN %(tenants)s AND {self.subset.where()}
+            WHERE {spans.within("minute")} AND model IN %(models)s AND tenant IN %(tenants)s AND {self.subset.where()}
             GROUP BY model, tenant
         """
         named = {"models": list(self.models), "tenants": list(self.tenants), "since_s": self.since_s}
@@ -155,7 +156,7 @@ class RequestLatencies:
             model, table, where = "name", "cuts_minute", "cut = 'model'"
         text = f"""
             SELECT toUnixTimestamp(minute) AS at_s, {model} AS of_model, {counts}, sum(r.output_tokens), {medians}
-            FROM {table} AS r WHERE {_minutes()} AND {model} IN %(models)s AND {where}
+            FROM {table} AS r WHERE {spans.within("minute")} AND {model} IN %(models)s AND {where}
             GROUP BY at_s, of_model ORDER BY at_s, of_model
         """
         named = {"models": list(self.models)}
@@ -174,7 +175,7 @@ class WorkMinutes:
         sums = ", ".join(f"sum(r.{name})" for name in (*TOKEN_COUNTERS, *WORK_COUNTERS))
         text = f"""
             SELECT toUnixTimestamp(minute) AS at_s, {", ".join(PLACE)}, uniqExact(node, engine), {sums}
-            FROM engine_minute AS r FINAL WHERE {_minutes()}
+            FROM engine_minute AS r FINAL WHERE {spans.within("minute")}
             GROUP BY at_s, {", ".join(PLACE)} ORDER BY at_s, {", ".join(PLACE)}
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s}
@@ -221,7 +222,7 @@ class EnginesBefore:
             SELECT node, engine, place.1, place.2, place.3, place.4, toUnixTimestamp(max(r.minute)), argMax(r.samples, r.minute),
                 toUnixTimestamp(maxIf(r.minute, r.up_share > 0)), max(r.samples),
                 argMax((r.model, r.region, r.cluster, r.gpus), (notEmpty(r.model), r.minute)) AS place
-            FROM engine_minute AS r WHERE {_minutes("r.minute")}
+            FROM engine_minute AS r WHERE {spans.within("r.minute")}
             GROUP BY node, engine ORDER BY node, engine
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s}
@@ -259,7 +260,7 @@ class GpusBefore:
             SELECT node, gpu, argMax(r.region, r.minute), argMax(r.cluster, r.minute), toUnixTimestamp(max(r.minute)),
                 argMax(r.samples, r.minute), max(r.samples), max(r.power_limit_w),
                 toUnixTimestamp(argMax(r.minute, (ifNull(r.power_limit_w, 0), r.minute)))
-            FROM gpu_minute AS r WHERE mig = '' AND {_minutes("r.minute")}
+            FROM gpu_minute AS r WHERE mig = '' AND {spans.within("r.minute")}
             GROUP BY node, gpu ORDER BY node, gpu
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s}
@@ -268,7 +269,3 @@ class GpusBefore:
 def _without_tenants(subset: Subset) -> str:
     """For rollups that know no customer, and hold nothing of observing keys."""
     return " AND ".join(["1", *(f"{name} = %({name})s" for name in subset.parameters())])
-
-
-def _minutes(column: str = "minute") -> str:
-    return f"{column} >= toDateTime(%(from_s)s, 'UTC') AND {column} < toDateTime(%(until_s)s, 'UTC')"

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from metering.clickhouse.queries.energy_rows import Sources, rows
+from metering.clickhouse.queries.spans import within
 
-WITHIN = "hour >= toDateTime(%(from_s)s, 'UTC') AND hour < toDateTime(%(until_s)s, 'UTC')"
+WITHIN = within("hour")
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ class IdlePower:
     cluster: str
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
-        text = """
+        text = f"""
             SELECT sum(idle_power_w * gpu_s) / nullIf(sum(gpu_s), 0) FROM energy_windows FINAL
-            WHERE window_start >= toDateTime(%(from_s)s, 'UTC') AND window_start < toDateTime(%(until_s)s, 'UTC')
+            WHERE {within("window_start")}
                 AND cluster = %(cluster)s AND gpu_s > 0
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s, "cluster": self.cluster}
@@ -82,7 +83,7 @@ class PowerNow:
             SELECT cluster, uniqExact(node, gpu), sum(power_w_mean) / uniqExact(minute) AS power_w,
                 if(countIf(isNull(power_limit_w)) = 0, sum(power_limit_w) / uniqExact(minute), NULL)
             FROM gpu_minute FINAL
-            WHERE minute >= toDateTime(%(from_s)s, 'UTC') AND minute < toDateTime(%(until_s)s, 'UTC') AND mig = ''{where}
+            WHERE {within("minute")} AND mig = ''{where}
             GROUP BY cluster HAVING isNotNull(power_w) ORDER BY cluster
         """
         return text, {"from_s": self.from_s, "until_s": self.until_s} | ({"region": self.region} if self.region else {})

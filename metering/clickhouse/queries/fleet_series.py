@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from metering.clickhouse.queries.telemetry_minutes import ENGINE_COUNTS
 from metering.clickhouse.queries.telemetry_steps import (
     ENGINES,
     GPU_MEANS,
@@ -20,17 +21,7 @@ from metering.clickhouse.queries.telemetry_steps import (
 
 # What they may be narrowed to and grouped by; the names are columns.
 GPU_GROUPS, ENGINE_GROUPS = GPUS.groups, ENGINES.groups
-ENGINE_COUNTERS = (
-    "preemptions",
-    "prompt_tokens",
-    "cached_prompt_tokens",
-    "generation_tokens",
-    "prefix_cache_queries",
-    "prefix_cache_hits",
-    "requests_finished",
-    "requests_aborted",
-    "restarts",
-)
+ENGINE_COUNTERS = (*ENGINE_COUNTS, "restarts")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 from metering.clickhouse.queries.live import QUANTILES
 from metering.clickhouse.queries.live_sources import Subset
+from metering.clickhouse.queries.spans import within
 
 MEASURES = ("ttft_ms", "tpot_ms")
 _LEVELS = ", ".join(str(level) for level in (0.01, *QUANTILES))
 _P95 = QUANTILES.index(0.95) + 1
-_WITHIN = "minute >= toDateTime(%(from_s)s, 'UTC') AND minute < toDateTime(%(until_s)s, 'UTC')"
+_WITHIN = within("minute")
 
 
 @dataclass(frozen=True)

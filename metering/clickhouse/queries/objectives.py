@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from metering.clickhouse.queries.usage import ARRIVED, Scope
 from metering.moments import microseconds, milliseconds, seconds
@@ -175,36 +175,20 @@ class DuplicateMinutes:
 
 
 @dataclass(frozen=True)
-class RecentCounts:
-    """Of each objective: its id, then good and total since each of `starts`, up to `end`; all from minutes."""
+class CountsSince:
+    """Of each objective: its id, then good and total since each of `starts`, up to `end`; from the rows of `grain`, on whose edges `starts`
+    lie. The hour in progress counts as far as it has come."""
 
-    name: ClassVar[str] = "objectives_recent"
+    name: ClassVar[str] = "objectives_since"
     ids: tuple[int, ...]
     starts: tuple[datetime, ...]
     end: datetime
+    grain: Literal["minute", "hour"]
 
     def sql(self) -> tuple[str, dict[str, Any]]:
         text = f"""
-            SELECT objective, {_since("minute", self.starts)} FROM objective_minutes AS c FINAL
-            WHERE objective IN %(ids)s AND minute >= toDateTime(%(start_s)s, 'UTC') AND minute < toDateTime(%(end_s)s, 'UTC')
-            GROUP BY objective
-        """
-        return text, _span(min(self.starts), self.end) | {"ids": list(self.ids)} | _starts(self.starts)
-
-
-@dataclass(frozen=True)
-class WindowCounts:
-    """As RecentCounts, from hours; `starts` lie on whole hours. The hour in progress counts as far as it has come."""
-
-    name: ClassVar[str] = "objectives_windows"
-    ids: tuple[int, ...]
-    starts: tuple[datetime, ...]
-    end: datetime
-
-    def sql(self) -> tuple[str, dict[str, Any]]:
-        text = f"""
-            SELECT objective, {_since("hour", self.starts)} FROM objective_hours AS c FINAL
-            WHERE objective IN %(ids)s AND hour >= toDateTime(%(start_s)s, 'UTC') AND hour < toDateTime(%(end_s)s, 'UTC')
+            SELECT objective, {_since(self.grain, self.starts)} FROM objective_{self.grain}s AS c FINAL
+            WHERE objective IN %(ids)s AND {self.grain} >= toDateTime(%(start_s)s, 'UTC') AND {self.grain} < toDateTime(%(end_s)s, 'UTC')
             GROUP BY objective
         """
         return text, _span(min(self.starts), self.end) | {"ids": list(self.ids)} | _starts(self.starts)

@@ -8,7 +8,7 @@ from metering.agent.samples import THROTTLE_REASONS
 # A counter's increase counts in the minute in which it was seen, if the sample before it is not older than this.
 BEFORE_MS = 5 * 60 * 1000
 GPU_KEYS, ENGINE_KEYS = "node, gpu, mig", "node, engine"
-ENGINE_COUNTERS = (
+ENGINE_COUNTS = (
     "preemptions",
     "prompt_tokens",
     "cached_prompt_tokens",
@@ -17,6 +17,9 @@ ENGINE_COUNTERS = (
     "prefix_cache_hits",
     "requests_finished",
     "requests_aborted",
+)
+ENGINE_COUNTERS = (
+    *ENGINE_COUNTS,
     *(f"{name}_{part}" for name in ("ttft", "itl", "e2e", "queue", "prefill", "decode") for part in ("sum_s", "count")),
 )
 # An engine has begun anew when one of these goes backwards: they are there in every kind of engine.

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from metering.clickhouse.queries.telemetry_minutes import ENGINE_COUNTS
+
 MINUTE_S = 60
 STEPS_S = (900, 3600, 21_600)  # the tables' own, each a multiple of the one before
 GRAINS_S = (MINUTE_S, *STEPS_S)
@@ -104,19 +106,7 @@ ENGINES = Table(
         ),
         *_mean("kv_cache_usage", "m.kv_cache_usage_mean"),
         _max("kv_cache_usage_max"),
-        *(
-            _sum(name)
-            for name in (
-                "preemptions",
-                "prompt_tokens",
-                "cached_prompt_tokens",
-                "generation_tokens",
-                "prefix_cache_queries",
-                "prefix_cache_hits",
-                "requests_finished",
-                "requests_aborted",
-            )
-        ),
+        *(_sum(name) for name in ENGINE_COUNTS),
         *(
             each
             for name in LATENCIES

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from metering.clickhouse.queries.live import QUANTILES
 from metering.clickhouse.queries.live_sources import Subset
+from metering.clickhouse.queries.spans import within
 
 LATENCIES = ("ttft_ms", "tpot_ms", "e2e_ms")
 STATUSES = ("ok", "error", "cancelled")
@@ -35,8 +36,7 @@ class Slice:
         return f"sumIf(r.{status}, {when})" if when else f"sum(r.{status})"
 
     def where(self) -> str:
-        bounds = f"{self.grain} >= toDateTime(%(from_s)s, 'UTC') AND {self.grain} < toDateTime(%(until_s)s, 'UTC')"
-        return f"{bounds} AND {self.subset.where() if self._kind()[1] else self.subset.named()}"
+        return f"{within(self.grain)} AND {self.subset.where() if self._kind()[1] else self.subset.named()}"
 
     def parameters(self) -> dict[str, Any]:
         return {"from_s": self.from_s, "until_s": self.until_s} | self.subset.parameters()
