@@ -205,7 +205,8 @@ def test_engines_that_ran_on_a_gpu_are_found() -> None:
 def test_a_gpu_that_was_there_today_and_sends_nothing_is_gone() -> None:
     now = datetime.now(UTC)
     node = own_node()
-    lost, there = now - 50 * MINUTE, now  # two minutes ago may lie in the quarter of an hour before, which counts as gone
+    # One of two minutes ago may lie in the quarter of an hour before, which counts as gone.
+    lost, there = now - 50 * MINUTE, now
     insert_gpus(node, {"time": lost, "gpu": "GPU-0", "index": 0, "name": "H100", "region": "eu"})
     insert_gpus(node, {"time": there, "gpu": "GPU-1", "index": 1})
     for time in (lost, there):
