@@ -8,11 +8,10 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from metering import moments
-from metering.capacity import storing as capacity
 from metering.demo.state import DemoState
 from metering.simulator.agentpath import AgentPath, Destination
 from metering.simulator.fleet import Fleet
@@ -34,8 +33,18 @@ def begin(now: datetime, covered_until: datetime) -> datetime:
     return max(covered_until, now - BACKLOG).replace(second=0, microsecond=0)
 
 
-def send_until(stop: threading.Event, state: DemoState, now: datetime, *, url: str, key: str, folder: Path) -> None:
+def send_until(
+    stop: threading.Event,
+    state: DemoState,
+    now: datetime,
+    *,
+    url: str,
+    key: str,
+    folder: Path,
+    caught_up: Callable[[], None],
+) -> None:
     """Until `stop` is set. A server that does not answer is waited for: until then everything lies in `folder`.
+    `caught_up` is called once, when what lay behind the clock has been handed over.
 
     Raises NotDelivered if the server refuses what it was sent for good.
     """
@@ -47,9 +56,7 @@ def send_until(stop: threading.Event, state: DemoState, now: datetime, *, url: s
         with AgentPath(fleet, _destination(url, key, folder, FAST_EVERY_S, FAST_EVENTS_S)) as path:
             while fleet.time_ms + FAST_EVENTS_S * 1000 < _now_ms():
                 _go_on(path, state, FAST_EVENTS_S, pace)
-        capacity.ask_again(
-            datetime.now(UTC)
-        )  # a forecast made meanwhile took hours that were not there yet for idle ones
+        caught_up()
         with AgentPath(fleet, _destination(url, key, folder, LIVE_EVERY_S, LIVE_EVERY_S)) as path:
             while True:
                 _go_on(path, state, STRETCH_S, pace)

@@ -15,6 +15,7 @@ from django.db import DatabaseError
 from tqdm import tqdm
 
 from metering import keys
+from metering.capacity import storing as capacity
 from metering.contracts import Scope
 from metering.demo import agreements, history, seed, state
 from metering.demo.provider import CUSTOMERS
@@ -104,8 +105,16 @@ class Command(StackCommand):
         key = keys.issue_key(None, [Scope.INGEST], label="demo traffic")
         self._say("demo: a simulated fleet sends live traffic")
         try:
-            folder = settings.DATA_DIR / "demo-agents"
-            send_until(threading.Event(), demo, datetime.now(UTC), url=settings.STACK.web_url, key=key, folder=folder)
+            send_until(
+                threading.Event(),
+                demo,
+                datetime.now(UTC),
+                url=settings.STACK.web_url,
+                key=key,
+                folder=settings.DATA_DIR / "demo-agents",
+                # A forecast made meanwhile took hours that were not there yet for idle ones.
+                caught_up=lambda: capacity.ask_again(datetime.now(UTC)),
+            )
         except (NotDelivered, TallywattError) as error:
             raise CommandError(str(error)) from error
         except Stopped:

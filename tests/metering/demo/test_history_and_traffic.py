@@ -84,7 +84,9 @@ def test_traffic_catches_up_from_where_history_ended_and_remembers_how_far_it_ca
     demo.covered_until = now - timedelta(minutes=10)
     stop = threading.Event()
     with answering() as server:
+        caught_up: list[datetime] = []
         words = {"url": server.url, "key": "tw_k", "folder": tmp_path / "agents"}
+        words |= {"caught_up": lambda: caught_up.append(demo.covered_until)}
         thread = threading.Thread(target=traffic.send_until, args=(stop, demo, now), kwargs=words)
         thread.start()
         give_up_at = time.monotonic() + 60
@@ -104,6 +106,8 @@ def test_traffic_catches_up_from_where_history_ended_and_remembers_how_far_it_ca
     assert all(event["attributes"]["simulated"] == "true" for event in events)
     assert remembered is not None
     assert remembered.covered_until > max(ended)
+    [at] = caught_up
+    assert at >= now - timedelta(minutes=2)
 
 
 def test_the_state_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
