@@ -61,7 +61,7 @@ class Customer:
         self.stack.wait_for(
             lambda: self.stack.usage(self.tenant)[0] >= totals[0], 15, f"{totals} in the usage of {self.tenant}"
         )
-        self.stack.manage("seal", "--now")
+        self.stack.seal()
         assert self.stack.usage(self.tenant) == totals
 
     def query(self, sql: str) -> list[str]:

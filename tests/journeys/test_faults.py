@@ -32,7 +32,7 @@ def test_kill_9_of_worker_clickhouse_and_web_in_the_middle_of_a_replay_loses_and
     assert "held up" in err  # the web process was missed, so there was something to outlast
     assert "accepted=4000 rejected=0" in out
     up.wait_for(lambda: up.usage(tenant) == totals, 30, f"{totals} in the usage")
-    up.manage("seal", "--now")
+    up.seal()
     assert up.usage(tenant) == totals
 
 
@@ -53,5 +53,5 @@ def test_a_replay_that_was_interrupted_goes_on_where_it_stopped(up: RunningStack
     assert "going on after row" in second.stderr
     assert "requests=3000" in second.stdout
     assert "accepted=3000 rejected=0" in second.stdout
-    up.manage("seal", "--now")
+    up.seal()
     assert up.usage(tenant) == totals

@@ -67,7 +67,7 @@ def test_kill_9_of_the_gateway_and_of_the_server_loses_and_doubles_no_event(up: 
 
     totals = (EVENTS, EVENTS * 10, EVENTS * 5, EVENTS)
     up.wait_for(lambda: up.usage(tenant) == totals, 30, f"{totals} in the usage")
-    up.manage("seal", "--now")
+    up.seal()
     assert up.usage(tenant) == totals
 
 

@@ -42,7 +42,7 @@ def test_a_trace_that_is_replayed_twice_is_metered_and_billed_once(up: RunningSt
     number = up.manage("close_period", "--tenant", tenant, "--period", "2023-11")
 
     replay(up, trace, tenant)
-    up.manage("seal", "--now")
+    up.seal()
 
     assert ledger_of(up, tenant).split() == [str(total) for total in totals]
     assert up.usage(tenant) == totals
@@ -114,7 +114,7 @@ def test_the_clients_of_a_servegen_trace_become_tenants(up: RunningStack, tmp_pa
     replay(up, trace, "sg", "servegen")
     up.wait_for(lambda: up.usage("sg-4")[0] == 60, 10, "the second client's usage")
     replay(up, trace, "sg", "servegen")
-    up.manage("seal", "--now")
+    up.seal()
 
     assert up.usage("sg-0") == (300, 30_000, 9_000, 0)
     requests, tokens_in, tokens_out, _ = up.usage("sg-4")
