@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from bench.month import MODELS, REGIONS, TENANTS, TIERS
-from bench.month.filling import fill_once
+from bench.month.filling import fill_up
 from bench.month.requests import tenant_key
 from bench.report import Figure, figure, percentile
 from bench.slow_queries import explained
@@ -60,7 +60,7 @@ def measure(data_dir: Path) -> list[Figure]:
     data_dir.mkdir(parents=True, exist_ok=True)
     with quiet(data_dir) as (url, _):
         setup_django()
-        for name, seconds in fill_once(data_dir):
+        for name, seconds in fill_up(data_dir):
             print(f"  {name} filled in {seconds:.0f} s", flush=True)
         with httpx.Client(base_url=url, timeout=60, follow_redirects=True) as client:
             log_in(client, data_dir)

@@ -1,10 +1,22 @@
 """Energy: the windows of the month, what each tenant's part of them was, and both by the hour."""
 
 from bench.ingest import statement
-from bench.month import CLUSTER, ENGINE, ENGINES_PER_NODE, MODEL, NODE, NODES, REGION, TENANTS, TIERS, Month, words
+from bench.month import (
+    CLUSTER,
+    DAY_S,
+    ENGINE,
+    ENGINES_PER_NODE,
+    MODEL,
+    NODE,
+    NODES,
+    REGION,
+    TENANTS,
+    TIERS,
+    Month,
+    words,
+)
 from bench.month.telemetry import BUSY, GPUS_PER_ENGINE
 
-DAY_S = 86_400
 TENANTS_PER_MINUTE, TENANTS_PER_HOUR = 4, 60
 PRODUCT = "NVIDIA H100 80GB HBM3"
 

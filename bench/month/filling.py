@@ -1,4 +1,4 @@
-"""Filling the tables once, step by step."""
+"""Filling the tables step by step, and filling them up where they were kept from an earlier run."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,15 +12,19 @@ STEPS: tuple[tuple[str, Callable[[Month], None]], ...] = (
     ("energy", energy.fill),
 )
 
+# What is kept need not be filled up if it lasts for as long as pages are timed.
+ENOUGH_S = 3600
 
-def fill_once(data_dir: Path) -> Iterator[tuple[str, float]]:
-    """Yields each step with its seconds. What has been filled into `data_dir` before is left as it is."""
-    found = month()
+
+def fill_up(data_dir: Path) -> Iterator[tuple[str, float]]:
+    """Yields each step that had something to do, with its seconds. A file in `data_dir` per step says until when it has been filled."""
+    whole = month()
     for name, fill in STEPS:
         done = data_dir / f"filled-{name.replace(' ', '-')}"
-        if done.exists():
+        part = whole.after(int(done.read_text())) if done.exists() else whole
+        if part.now.timestamp() + ENOUGH_S < part.start_s:
             continue
         started = time.monotonic()
-        fill(found)
-        done.touch()
+        fill(part)
+        done.write_text(str(part.end_s))
         yield name, time.monotonic() - started

@@ -1,5 +1,6 @@
 """Requests, and the usage ledger as if they had been sealed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bench.ingest import statement
@@ -11,7 +12,6 @@ from bench.month import (
     NODE,
     NODES,
     REGION,
-    REQUESTS,
     TENANTS,
     TIERS,
     Month,
@@ -30,10 +30,11 @@ def fill(month: Month) -> None:
     _tenants()
     slices = month.slices(SLICE_S)
     weights = [_weight(at) * (until - at) for at, until in slices]
-    seal, watermark = _seal(month)
     for (at, until), weight in zip(slices, weights, strict=True):
-        _requests(at, until, round(REQUESTS * weight / sum(weights)))
-        _ledger(at, min(until, int(watermark.timestamp())), seal)
+        _requests(at, until, round(month.requests * weight / sum(weights)))
+    seal, unsealed = _seal(month)
+    for at, until in unsealed.slices(SLICE_S):
+        _ledger(at, until, seal)
 
 
 def _weight(at_s: int) -> float:
@@ -46,15 +47,17 @@ def _tenants() -> None:
     from metering.models import Tenant
 
     rows = [Tenant(key=tenant_key(n), name=f"Tenant {n}", currency="USD") for n in range(TENANTS)]
-    Tenant.objects.bulk_create(rows, batch_size=2000)
+    Tenant.objects.bulk_create(rows, batch_size=2000, ignore_conflicts=True)
 
 
-def _seal(month: Month) -> tuple[int, datetime]:
+def _seal(month: Month) -> tuple[int, Month]:
+    """The seal's number, and what it seals: from the watermark before to ten minutes ago."""
     from metering.models import Seal
 
     watermark = (month.now - UNSEALED).replace(second=0, microsecond=0)
     watermark -= timedelta(minutes=watermark.minute % 15)
-    start = datetime.fromtimestamp(month.start_s, UTC)
+    before = Seal.objects.order_by("-watermark").first()
+    start = before.watermark if before else datetime.fromtimestamp(month.start_s, UTC)
     seal = Seal.objects.create(
         watermark_from=start,
         watermark=watermark,
@@ -62,7 +65,7 @@ def _seal(month: Month) -> tuple[int, datetime]:
         completed_at=month.now,
         corrected_at=month.now,
     )
-    return seal.pk, watermark
+    return seal.pk, replace(month, start_s=int(start.timestamp()), end_s=int(watermark.timestamp()))
 
 
 def _requests(at: int, until: int, count: int) -> None:
@@ -93,8 +96,6 @@ def _requests(at: int, until: int, count: int) -> None:
 
 
 def _ledger(at: int, until: int, seal: int) -> None:
-    if until <= at:
-        return
     statement(
         f"""
         INSERT INTO usage_ledger (tenant, bucket, seal, project, model, operation, tier, region, status, context_band, requests,

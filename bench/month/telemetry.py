@@ -3,6 +3,7 @@
 from bench.ingest import statement
 from bench.month import (
     CLUSTER,
+    DAY_S,
     ENGINE,
     ENGINES_PER_NODE,
     GPUS_PER_NODE,
@@ -14,7 +15,6 @@ from bench.month import (
 )
 from metering.contracts import RAW_TELEMETRY_DAYS
 
-DAY_S = 86_400
 EVERY_S = 15
 GPUS_PER_ENGINE = GPUS_PER_NODE // ENGINES_PER_NODE
 GPU = "concat('GPU-', leftPad(toString(n), 3, '0'), '-', toString(g))"
