@@ -32,6 +32,7 @@ OTHERS = {
     "search": "/operator/search/?q=month-00",
 }
 PATHS = {
+    "saturation": "/operator/fleet/",
     "gpu": f"/operator/gpus/{NODE}/{GPU}/",
     "engine": f"/operator/engines/{NODE}/{ENGINE}/",
     "tenant": f"/operator/tenants/{tenant_key(3)}/",
