@@ -1,5 +1,7 @@
 """Energy: the windows of the month, what each tenant's part of them was, and both by the hour."""
 
+from datetime import timedelta
+
 from bench.ingest import statement
 from bench.month import (
     CLUSTER,
@@ -18,6 +20,7 @@ from bench.month import (
 from bench.month.telemetry import BUSY, GPUS_PER_ENGINE
 
 TENANTS_PER_MINUTE, TENANTS_PER_HOUR = 4, 60
+UNSETTLED = timedelta(minutes=5)
 PRODUCT = "NVIDIA H100 80GB HBM3"
 
 
@@ -27,13 +30,18 @@ def fill(month: Month) -> None:
         _attributed(at, until)
     for at, until in month.slices(7 * DAY_S):
         _hours(at // 3600 * 3600, until // 3600 * 3600)
-    _add_up()
+    _add_up(month)
 
 
-def _add_up() -> None:
-    """Days and margins, as workers would have."""
+def _add_up(month: Month) -> None:
+    """Days and margins, as workers would have that have worked up all that has come so far."""
     from billing import margin_kept
+    from metering.models import TelemetryProgress
     from metering.telemetry.energy.days import sum_up
+
+    closed = (month.now - UNSETTLED).replace(second=0, microsecond=0)
+    progress = {"watermark": month.now, "closed_until": closed}
+    TelemetryProgress.objects.update_or_create(name="energy", defaults=progress)
 
     while sum_up(budget_s=3600):
         pass

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard import formats
+from dashboard.operator.aside import ASIDE
 from dashboard.operator.filters import Filters
-from dashboard.operator.shelf import SHELF
 from metering.public import Neighbour, noisy_neighbours
 
-FRESH_S = 20.0
+FRESH_S, TRUE_S = 20.0, 120.0
 MEASURES = {"ttft_ms": "time to first token", "tpot_ms": "time per output token", "e2e_ms": "end-to-end time"}
 
 
@@ -31,12 +31,13 @@ class Shown:
 
 
 def neighbours(filters: Filters, now: datetime) -> list[Neighbour]:
-    """In the window that the filters choose. Raises as a reading does."""
+    """In the window that the filters choose; none while they are being looked for, which takes longer than a page may. Raises as a
+    reading does."""
     window = filters.window(now)
     key = ("neighbours", filters.range, filters.start, filters.end, filters.scope)
-    return SHELF.kept(
-        key, max(filters.refresh_s, FRESH_S), lambda: noisy_neighbours(window.start, window.end, filters.scope)
-    )
+    fresh_s = max(filters.refresh_s, FRESH_S)
+    found = ASIDE.latest(key, fresh_s, TRUE_S, lambda: noisy_neighbours(window.start, window.end, filters.scope))
+    return found or []
 
 
 def shown(found: Iterable[Neighbour]) -> list[Shown]:

@@ -59,10 +59,10 @@ def _read(filters: Filters, ids: Ids) -> Shown:
     everybodys = tenants_read.money(found.hours) if filters.option(SORT) in BY_MONEY else None
     keys = _keys(filters, found, everybodys)
     shown = _on_page(filters, keys)
-    money, latencies, near = together(
+    near = neighbours.neighbours(filters, now)
+    money, latencies = together(
         lambda: everybodys or (tenants_read.money(found.hours, shown) if shown else None),
         lambda: tenants_read.latencies(filters, found.window, shown),
-        lambda: neighbours.neighbours(filters, now),
     )
     slow = Slow(latencies, money, neighbours.shown(near))
     return Shown(now, _context(filters, found, keys, slow), _figures(filters, found, now, whole=True))

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from billing.public import set_price
 from dashboard.operator import neighbours, tenants
+from dashboard.operator.aside import ASIDE
 from dashboard.operator.filters import Filters
 from dashboard.operator.pages import frame
 from dashboard.operator.registry import PAGES
@@ -88,8 +89,11 @@ def opened(log_in: LogIn, *ids: str, **query: str) -> str:
 def streamed(key: str, *ids: str, **query: str) -> dict[str, str]:
     """The parts of a page, as its stream sends them."""
     SHELF.clear()
+    ASIDE.clear()
     page = PAGES[key]
     filters = Filters.read({"range": "24h"} | query, page.options)
+    page.read(filters, ids)
+    ASIDE.settle()  # a listener gets what is read aside with a later reading
     found = page.read(filters, ids)
     context = frame(page, filters, ids) | dict(found.context)
     return {place: render_to_string(template, context) for place, template in page.parts.items()}
