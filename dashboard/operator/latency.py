@@ -1,6 +1,7 @@
 """The latency page: percentiles over time, by model, customer and tier, their spread, what was promised, and the slowest requests."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from dashboard import figures_latency, formats
@@ -19,6 +20,7 @@ from dashboard.operator.latency_read import (
     Series,
 )
 from dashboard.operator.pages import Ids, Page, Shown
+from dashboard.operator.together import together
 from metering.public import HISTOGRAM_EDGES, ObjectiveState
 
 LENGTH_CHARTS = {"input_tokens": "chart-input", "output_tokens": "chart-output"}
@@ -35,9 +37,15 @@ def _glance(filters: Filters, ids: Ids) -> Shown:
 
 def _shown(reader: Reader) -> Shown:
     filters, now = reader.filters, reader.now
-    recent = latency_read.recent(filters.scope, now)
-    objectives = latency_read.objectives(filters, now)
-    series, groups, slowest = reader.series(), reader.groups(), reader.slowest()
+    spreads = (latency_read.measure_of(filters), *LENGTH_CHARTS)
+    objectives, recent, series, groups, slowest, *_ = together(
+        lambda: latency_read.objectives(filters, now),
+        lambda: latency_read.recent(filters.scope, now),
+        reader.series,
+        reader.groups,
+        reader.slowest,
+        *(partial(reader.spread, one) for one in spreads),  # on the shelf for the charts below
+    )
     group = filters.option(GROUP)
     any_requests = any(point.counts.requests for point in series.points)
     context: dict[str, Any] = {

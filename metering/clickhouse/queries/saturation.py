@@ -67,27 +67,23 @@ class SaturationSlices:
 class SaturationNow:
     """Readings of every engine with a sample in `[from_ms, until_ms)`, in slices counted back from its newest one: 0 is the latest.
 
-    `nodes`: of these alone. `recent`: from the tables of the last half hour, or from all samples.
+    `recent`: from the tables of the last half hour, or from all samples.
     """
 
     name: ClassVar[str] = "saturation_now"
     from_ms: int
     until_ms: int
     slice_ms: int
-    nodes: tuple[str, ...] = ()
     recent: bool = True
 
     def sql(self) -> tuple[str, Mapping[str, Any]]:
         at = "intDiv(toUnixTimestamp64Milli(newest) - toUnixTimestamp64Milli(time), %(slice_ms)s)"
-        parameters: dict[str, Any] = {"from_ms": self.from_ms, "until_ms": self.until_ms, "slice_ms": self.slice_ms}
-        only = "node IN %(nodes)s" if self.nodes else ""
+        parameters = {"from_ms": self.from_ms, "until_ms": self.until_ms, "slice_ms": self.slice_ms}
         tables = ("engine_recent", "gpu_recent") if self.recent else ("engine_samples", "gpu_samples")
-        return _readings(at, *tables, only, BEFORE_NOW_MS), parameters | (
-            {"nodes": list(self.nodes)} if self.nodes else {}
-        )
+        return _readings(at, *tables, BEFORE_NOW_MS), parameters
 
 
-def _readings(at: str, engine_table: str, gpu_table: str, only: str = "", before_ms: int = BEFORE_MS) -> str:
+def _readings(at: str, engine_table: str, gpu_table: str, before_ms: int = BEFORE_MS) -> str:
     """An engine's gauges are means over its samples; a GPU's too, and of the GPUs of an engine the highest counts.
 
     Of the KV cache the peak counts: behind a long prompt that waits for room, its use swings below what is full.
@@ -95,13 +91,11 @@ def _readings(at: str, engine_table: str, gpu_table: str, only: str = "", before
     counters = ", ".join(f"{increase(name)} AS {name}" for name in COUNTERS)
     seen = ", anyLast(if(up, time, NULL)) OVER earlier AS seen_before"
     engine_samples = _newest(
-        with_previous(
-            engine_table, ENGINE_KEYS, COUNTERS, extra=seen, only=only, columns=_OF_ENGINES, before_ms=before_ms
-        ),
+        with_previous(engine_table, ENGINE_KEYS, COUNTERS, extra=seen, columns=_OF_ENGINES, before_ms=before_ms),
         ENGINE_KEYS,
         f"{_OF_ENGINES}, {', '.join(f'{name}_before' for name in COUNTERS)}, seen_before",
     )
-    of_gpus = " AND ".join(filter(None, ("mig = ''", within("%(from_ms)s"), only)))
+    of_gpus = f"mig = '' AND {within('%(from_ms)s')}"
     gpu_samples = _newest(once(gpu_table, "node, gpu", of_gpus, _OF_GPUS), "node, gpu", _OF_GPUS)
     engines = f"""
         SELECT {at} AS slice, {ENGINE_KEYS}, {latest("engine_kind")} AS engine_kind, {latest_known("model")} AS model,

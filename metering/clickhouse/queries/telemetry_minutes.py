@@ -107,19 +107,18 @@ def with_previous(
     counters: tuple[str, ...],
     *,
     extra: str = "",
-    only: str = "",
     columns: str = "*",
     before_ms: int = BEFORE_MS,
 ) -> str:
     """The samples in `[from_ms, until_ms)`, with `<counter>_before`: its value in the sample before that has one.
 
-    `extra`: further columns; `earlier` is the window of the samples before in the same series. `only`: a condition on whole series.
+    `extra`: further columns; `earlier` is the window of the samples before in the same series.
     `columns`: those that are read, `time` among them; each takes time even where it is not used. `before_ms`: how far back the sample
     before may lie.
     """
     # A GPU or engine that is not there has no counters: they are compared across the samples that say so.
     before = "".join(f", anyLast({name}) OVER earlier AS {name}_before" for name in counters)
-    where = within(f"%(from_ms)s - {before_ms}") + (f" AND {only}" if only else "")
+    where = within(f"%(from_ms)s - {before_ms}")
     return f"""
         SELECT * FROM
         (
