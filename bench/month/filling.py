@@ -28,3 +28,4 @@ def fill_up(data_dir: Path) -> Iterator[tuple[str, float]]:
         fill(part)
         done.write_text(str(part.end_s))
         yield name, time.monotonic() - started
+    telemetry.trim()

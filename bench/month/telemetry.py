@@ -16,6 +16,7 @@ from bench.month import (
 from metering.contracts import RAW_TELEMETRY_DAYS
 
 EVERY_S = 15
+RECENT_S, TIMED_S = 1800, 1200  # what recent tables hold, and how long pages are timed at most
 GPUS_PER_ENGINE = GPUS_PER_NODE // ENGINES_PER_NODE
 GPU = "concat('GPU-', leftPad(toString(n), 3, '0'), '-', toString(g))"
 # How busy a place is at a moment `at_s`: a day's swing and something of its own.
@@ -41,6 +42,15 @@ def add_up() -> None:
 
     while catch_up(budget_s=3600):
         pass
+
+
+def trim() -> None:
+    """Tables of recent samples, as they are now: without the hours ahead, with what was ahead when it was filled."""
+    for kind in ("gpu", "engine"):
+        statement(f"TRUNCATE TABLE {kind}_recent")
+        statement(
+            f"INSERT INTO {kind}_recent SELECT * FROM {kind}_samples WHERE time > now() - {RECENT_S} AND time < now() + {TIMED_S}"
+        )
 
 
 def _gpus(at: int, until: int, step_s: int) -> str:
