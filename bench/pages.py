@@ -1,7 +1,8 @@
 """How long pages and charts take on a provider's month: 100 million requests, 30 days of 512 GPUs. One visitor at a time.
 
 Each page is asked for with many different filters, so that nothing that an earlier visitor's reading left behind answers for it; the
-time is that from the request to the last byte. A chart's time is that of the first whole reading of the page's stream.
+time is that from the request to the last byte. A chart's time is that of the query behind it, run alone; a reading's, that of the first
+whole reading of the page's stream, with all its charts.
 """
 
 import time
@@ -15,9 +16,10 @@ from bench.month import MODELS, REGIONS, TENANTS, TIERS
 from bench.month.filling import fill_up
 from bench.month.requests import tenant_key
 from bench.report import Figure, figure, percentile
-from bench.slow_queries import explained
+from bench.slow_queries import alone, explained
 from bench.stack import manage, quiet, setup_django
 
+THIN_OUT = 4  # queries are timed alone with every so many filters
 RANGES = ("15m", "1h", "6h", "24h", "7d", "30d", "90d")
 NODE, GPU, ENGINE, CLUSTER = "node-007", "GPU-007-3", "engine-1", "cluster-2"
 # Pages that are not in the registry, and their addresses; of the registry's, those with something in the path.
@@ -65,8 +67,8 @@ def measure(data_dir: Path) -> list[Figure]:
             print(f"  {name} filled in {seconds:.0f} s", flush=True)
         with httpx.Client(base_url=url, timeout=60, follow_redirects=True) as client:
             log_in(client, data_dir)
-            pages, charts = _pages(client), _charts(client)
-        return [*_figures("page", pages), *_figures("chart", charts)]
+            pages, readings = _pages(client), _readings(client)
+        return [*_figures("page", pages), *_queries(), *_figures("reading", readings)]
 
 
 def log_in(client: httpx.Client, data_dir: Path) -> None:
@@ -124,7 +126,7 @@ def _took(client: httpx.Client, path: str) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _charts(client: httpx.Client) -> Times:
+def _readings(client: httpx.Client) -> Times:
     """Other filters than the pages': their readings would still be there."""
     found = Times()
     for page in _addresses():
@@ -150,7 +152,7 @@ def _first_reading(client: httpx.Client, path: str) -> float:
 def _figures(kind: str, times: Times) -> list[Figure]:
     ms, page, asked = times.slowest
     note = f"slowest {ms:.0f} ms: {page}?{asked}; {explained(page, asked, IDS.get(page, ()))}"
-    found = [figure(f"{kind}.p95_ms", percentile(times.all, 0.95), note=note)]
+    found = [figure(f"{kind}.p95_ms", percentile(times.all, 0.95), unit="ms", note=note)]
     for name, one in times.of.items():
         p50 = percentile(one, 0.5)
         found.append(
@@ -158,4 +160,23 @@ def _figures(kind: str, times: Times) -> list[Figure]:
                 f"{kind}.{name}_p95_ms", percentile(one, 0.95), unit="ms", note=f"p50 {p50:.0f}, most {max(one):.0f}"
             )
         )
+    return found
+
+
+def _queries() -> list[Figure]:
+    """Of all of them, and of each by its name, those that a page waits for; and those that are taken aside."""
+    times: dict[tuple[bool, str], list[float]] = {}
+    for page in _addresses():
+        for asked in list(asked_for())[::THIN_OUT]:
+            for name, ms, waits in alone(page, asked, IDS.get(page, ())):
+                times.setdefault((waits, name), []).append(ms)
+    waited = [ms for (waits, _), one in times.items() if waits for ms in one]
+    p95s = {name: percentile(one, 0.95) for (waits, name), one in times.items() if waits}
+    slowest = max(p95s, key=lambda name: p95s[name])
+    note = f"the slowest is {slowest}: {p95s[slowest]:.0f} ms; {len(waited)} queries of {len(p95s)} kinds"
+    found = [figure("chart.p95_ms", percentile(waited, 0.95), note=note)]
+    for (waits, name), one in sorted(times.items(), key=lambda each: -percentile(each[1], 0.95)):
+        kind = "chart" if waits else "aside"
+        p50, p95 = percentile(one, 0.5), percentile(one, 0.95)
+        found.append(figure(f"{kind}.{name}_p95_ms", p95, unit="ms", note=f"p50 {p50:.0f}, most {max(one):.0f}"))
     return found

@@ -177,8 +177,8 @@ from metering.telemetry.reconciliation.report import (
     LeakageRow,
     LeakageState,
     leakage_report,
+    leakage_report_with_trend,
     leakage_state,
-    leakage_trend,
 )
 from metering.telemetry.saturation import CONSTRAINTS as SATURATION_CONSTRAINTS
 from metering.telemetry.saturation import Points as SaturationPoints
@@ -384,8 +384,8 @@ __all__ = [
     "late_usage",
     "latest_seal",
     "leakage_report",
+    "leakage_report_with_trend",
     "leakage_state",
-    "leakage_trend",
     "ledger_differences",
     "live_breakdown",
     "live_day",

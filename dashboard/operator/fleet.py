@@ -14,6 +14,7 @@ from dashboard.operator.fleet_reading import (
     NODE,
     SCOPE,
     History,
+    at_most,
     engines_in,
     engines_now,
     history,
@@ -30,7 +31,9 @@ MOST_SCOPES = 64
 
 def _read(filters: Filters, ids: Ids, *, glance: bool = False) -> Shown:
     history_of = History(("fleet-history", filters), filters, now=glance)
-    now, figure = together(engines_now, lambda: history_of.read(lambda: _drawn(filters, datetime.now(UTC))))
+    now, figure = together(
+        partial(engines_now, at_most(glance)), lambda: history_of.read(lambda: _drawn(filters, datetime.now(UTC)))
+    )
     everywhere = engines_in(now.found, filters, node=False)
     listed = engines_in(now.found, filters)
     simulated = [one.simulated for one in everywhere]

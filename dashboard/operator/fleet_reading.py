@@ -12,6 +12,7 @@ from metering.public import EngineState, FleetRange, GoneGpu, GpuState, fleet_en
 
 MINUTE = timedelta(minutes=1)
 FRESH_S = 1.9  # samples come every few seconds
+GLANCE_FRESH_S = 10.0
 GONE_FRESH_S = 30.0
 NODE = Option("node", "Node", None)
 SCOPE = ("region", "cluster", "model")
@@ -36,13 +37,18 @@ class Gpus:
     gone: Sequence[GoneGpu]
 
 
-def engines_now() -> Engines:
-    """Of the whole fleet. Raises ClickHouseUnavailable or ClickHouseRefused, as all functions here."""
-    return SHELF.kept("fleet-engines", FRESH_S, _engines)
+def engines_now(fresh_s: float = FRESH_S) -> Engines:
+    """Of the whole fleet, at most `fresh_s` old. Raises ClickHouseUnavailable or ClickHouseRefused, as all functions here."""
+    return SHELF.kept("fleet-engines", fresh_s, _engines)
 
 
-def gpus_now() -> Gpus:
-    return SHELF.kept("fleet-gpus", FRESH_S, _gpus)
+def gpus_now(fresh_s: float = FRESH_S) -> Gpus:
+    return SHELF.kept("fleet-gpus", fresh_s, _gpus)
+
+
+def at_most(glance: bool) -> float:
+    """How old the fleet's state may be: the first HTML of a page is followed by its stream within a second."""
+    return GLANCE_FRESH_S if glance else FRESH_S
 
 
 def together(*reads: Callable[[], Any]) -> list[Any]:

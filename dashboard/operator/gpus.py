@@ -17,6 +17,7 @@ from dashboard.operator.fleet_reading import (
     SCOPE,
     Gpus,
     History,
+    at_most,
     engines_now,
     gpus_in,
     gpus_now,
@@ -56,12 +57,17 @@ class Summary:
 def _read(filters: Filters, ids: Ids, *, glance: bool = False) -> Shown:
     # Of a model, history is that of the GPUs that run it now.
     past = History(("gpus-history", filters), filters, now=glance)
+    gpus_read, engines_read = partial(gpus_now, at_most(glance)), partial(engines_now, at_most(glance))
     if filters.model:
-        everything, engines = together(gpus_now, engines_now)
+        everything, engines = together(gpus_read, engines_read)
         gpus = gpus_in(everything, engines.found, filters)
         figures = past.read(lambda: _drawn(filters, gpus))
     else:
-        everything, engines, figures = together(gpus_now, engines_now, lambda: past.read(lambda: _drawn(filters, None)))
+        everything, engines, figures = together(
+            partial(gpus_now, at_most(glance)),
+            partial(engines_now, at_most(glance)),
+            lambda: past.read(lambda: _drawn(filters, None)),
+        )
         gpus = gpus_in(everything, engines.found, filters)
     measure, node = MEASURES[filters.option(MEASURE)], filters.option(NODE)
     whole = [one for one in gpus.found if not one.mig]

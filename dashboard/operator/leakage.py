@@ -9,7 +9,7 @@ from dashboard.operator import leakage_shown as shown
 from dashboard.operator.filters import RANGES, Filters
 from dashboard.operator.pages import Ids, Page, Shown
 from dashboard.operator.shelf import SHELF
-from metering.public import LeakageReport, LeakageState, leakage_report, leakage_state, leakage_trend
+from metering.public import LeakageReport, LeakageState, leakage_report_with_trend, leakage_state
 
 GROUPS = ("node", "engine", "model", "region")
 SCOPE = ("region", "model")
@@ -53,8 +53,8 @@ def _reading(filters: Filters) -> Reading:
     else:
         start = end - RANGES[filters.range].length
     only = {name: chosen for name in SCOPE if (chosen := getattr(filters, name))}
-    report = leakage_report(start, end, group_by=GROUPS, only=only)
-    return Reading(end, state, report, leakage_figure(leakage_trend(start, end, only), state.threshold.share))
+    report, trend = leakage_report_with_trend(start, end, group_by=GROUPS, only=only)
+    return Reading(end, state, report, leakage_figure(trend, state.threshold.share))
 
 
 def _hour(moment: datetime) -> datetime:

@@ -20,7 +20,8 @@ def _read(filters: Filters, ids: Ids) -> Shown:
     used, drew = tenant_read.used(filters, info.key, now), tenant_read.drew(filters, info.key, now)
     earned = None if drew.hours.empty else tenant_read.earned(info.key, drew.hours)
     near = [one for one in neighbours.neighbours(replace(filters, tenant=""), now) if one.tenant == info.key]
-    return _shown(info, filters, (used, drew, earned), neighbours.shown(near), now)
+    reading = earned is None and not drew.hours.empty
+    return _shown(info, filters, (used, drew, earned), neighbours.shown(near), now, reading=reading)
 
 
 def _glance(filters: Filters, ids: Ids) -> Shown:

@@ -7,6 +7,7 @@ from functools import partial
 from billing.contracts import CostRow, MarginReport
 from billing.public import costed_usage, margin_report
 from dashboard.operator import tenants_read
+from dashboard.operator.aside import ASIDE
 from dashboard.operator.filters import Filters
 from dashboard.operator.hours import Hours, hours_of
 from dashboard.operator.shelf import SHELF
@@ -31,7 +32,7 @@ from metering.public import (
 
 SCOPE = ("region", "cluster", "model", "tier")
 PARTS = ("model", "tier")
-MONEY_FRESH_S, ENERGY_FRESH_S = 60.0, 10.0
+MONEY_FRESH_S, MONEY_TRUE_S, ENERGY_FRESH_S = 60.0, 900.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,15 @@ def _energy_fresh(filters: Filters) -> float:
     return max(tenants_read.fresh(filters), ENERGY_FRESH_S)
 
 
-def earned(key: str, hours: Hours) -> Earned:
+def earned(key: str, hours: Hours) -> Earned | None:
+    """None while it is being added up."""
+
     def read() -> Earned:
         total = margin_report(hours.start, hours.end, window="total", tenant=key, group_by=("model",))
         projects = costed_usage(hours.start, hours.end, tenant=key, group_by=("project",), window="total")
         return Earned(total, projects)
 
-    return SHELF.kept(("tenant-earned", key, hours), MONEY_FRESH_S, read)
+    return ASIDE.latest(("tenant-earned", key, hours), MONEY_FRESH_S, MONEY_TRUE_S, read)
 
 
 def _scope(filters: Filters, key: str | None) -> LiveScope:

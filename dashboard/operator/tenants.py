@@ -9,6 +9,7 @@ from billing.contracts import MarginReport
 from dashboard import figures_tenants as figures
 from dashboard.figures import Figure
 from dashboard.operator import neighbours, tenants_read, tenants_shown
+from dashboard.operator.aside import ASIDE
 from dashboard.operator.filters import Filters, Option, UnknownFilter
 from dashboard.operator.pages import Ids, Page, Shown
 from dashboard.operator.tenants_read import Counted
@@ -16,6 +17,7 @@ from dashboard.operator.together import together
 from metering.public import TenantLatency, tenant_names
 
 LENGTH = 100
+TRUE_S = 120.0  # what is read aside, until a newer reading is there
 MOST_PAGES = 100_000
 SORTS = {
     "tokens": "Tokens",
@@ -46,26 +48,34 @@ NUMBER = PageNumber("page", "Page", None, "1")
 
 @dataclass(frozen=True)
 class Slow:
-    """What takes longer than a page may. `money` None: nothing is settled in the range."""
+    """What takes longer than a page may. `money` None: nothing is settled in the range. `latencies`: of all that were asked for."""
 
     latencies: dict[str, TenantLatency]
     money: MarginReport | None
-    neighbours: list[neighbours.Shown]
 
 
 def _read(filters: Filters, ids: Ids) -> Shown:
     now = datetime.now(UTC)
     found = tenants_read.counted(filters, now)
+    slow = ASIDE.latest(
+        ("tenants-slow", filters), tenants_read.slow_fresh(filters), TRUE_S, lambda: _slow(filters, found)
+    )
+    keys = (
+        [] if slow is None and filters.option(SORT) in BY_MONEY else _keys(filters, found, slow.money if slow else None)
+    )
+    near = neighbours.shown(neighbours.neighbours(filters, now))
+    return Shown(now, _context(filters, found, keys, slow, near), _figures(filters, found, now, whole=True))
+
+
+def _slow(filters: Filters, found: Counted) -> Slow:
+    """Of everybody where money decides on the order, and otherwise of those who are on the page."""
     everybodys = tenants_read.money(found.hours) if filters.option(SORT) in BY_MONEY else None
-    keys = _keys(filters, found, everybodys)
-    shown = _on_page(filters, keys)
-    near = neighbours.neighbours(filters, now)
+    shown = _on_page(filters, _keys(filters, found, everybodys))
     money, latencies = together(
         lambda: everybodys or (tenants_read.money(found.hours, shown) if shown else None),
         lambda: tenants_read.latencies(filters, found.window, shown),
     )
-    slow = Slow(latencies, money, neighbours.shown(near))
-    return Shown(now, _context(filters, found, keys, slow), _figures(filters, found, now, whole=True))
+    return Slow({key: latencies.get(key, TenantLatency()) for key in shown}, money)
 
 
 def _glance(filters: Filters, ids: Ids) -> Shown:
@@ -73,7 +83,7 @@ def _glance(filters: Filters, ids: Ids) -> Shown:
     now = datetime.now(UTC)
     found = tenants_read.counted(filters, now)
     keys = [] if filters.option(SORT) in BY_MONEY else _keys(filters, found, None)
-    return Shown(now, _context(filters, found, keys, None), _figures(filters, found, now, whole=False))
+    return Shown(now, _context(filters, found, keys, None, []), _figures(filters, found, now, whole=False))
 
 
 def _keys(filters: Filters, found: Counted, money: MarginReport | None) -> list[str]:
@@ -92,23 +102,25 @@ def _on_page(filters: Filters, keys: list[str]) -> list[str]:
     return keys[first : first + LENGTH]
 
 
-def _context(filters: Filters, found: Counted, keys: list[str], slow: Slow | None) -> dict[str, Any]:
+def _context(
+    filters: Filters, found: Counted, keys: list[str], slow: Slow | None, near: list[neighbours.Shown]
+) -> dict[str, Any]:
     shown = _on_page(filters, keys)
-    lines = None if slow is None else tenants_shown.lines(slow.money)
+    lines = tenants_shown.lines(slow.money) if slow else {}
     known = tenants_shown.Known(
         usages={one.tenant: one for one in found.usages},
         drawn=found.drawn,
         gpu_hours=sum(one.gpu_hours for one in found.energy),
         kwh=sum(one.kwh for one in found.energy),
         names=tenant_names(shown) if shown else {},
-        latencies=None if slow is None else slow.latencies,
+        latencies=slow.latencies if slow else {},
         lines=lines,
     )
     number, last = _number(filters, keys), -(-len(keys) // LENGTH)
     return {
         "rows": tenants_shown.rows(shown, known),
         "reading": slow is None,
-        "currency": tenants_shown.currency(lines or {}),
+        "currency": tenants_shown.currency(lines),
         "tiles": tenants_shown.tiles(found.usages, found.energy),
         "simulated": any(one.simulated for one in found.energy),
         "ever": bool(found.usages),
@@ -122,7 +134,7 @@ def _context(filters: Filters, found: Counted, keys: list[str], slow: Slow | Non
         "last": (number - 1) * LENGTH + len(shown),
         "before": _page_link(filters, number - 1) if number > 1 else "",
         "after": _page_link(filters, number + 1) if number < last else "",
-        "neighbours": [] if slow is None else slow.neighbours,
+        "neighbours": near,
     }
 
 

@@ -101,7 +101,7 @@ def _no_points() -> list[EnergyPoint]:
 
 def latencies(filters: Filters, window: TenantWindow, keys: Sequence[str]) -> dict[str, TenantLatency]:
     key = ("tenants-latency", plain(filters), tuple(keys))
-    return SHELF.kept(key, max(fresh(filters), ENERGY_FRESH_S), lambda: tenant_latencies(filters.scope, window, keys))
+    return SHELF.kept(key, slow_fresh(filters), lambda: tenant_latencies(filters.scope, window, keys))
 
 
 def money(hours: Hours, keys: Sequence[str] = ()) -> MarginReport | None:
@@ -134,11 +134,11 @@ def capacity(filters: Filters, found: Counted) -> list[EnergyPoint]:
         step = energy_step(hours)
         return energy_series(hours.start, hours.end, step, group="tenant", only=only(filters), named=named)
 
-    return SHELF.kept(("tenants-capacity", plain(filters)), max(fresh(filters), ENERGY_FRESH_S), read)
+    return SHELF.kept(("tenants-capacity", plain(filters)), slow_fresh(filters), read)
 
 
 def capacity_at_hand(filters: Filters) -> bool:
-    return SHELF.at_hand(("tenants-capacity", plain(filters)), max(fresh(filters), ENERGY_FRESH_S))
+    return SHELF.at_hand(("tenants-capacity", plain(filters)), slow_fresh(filters))
 
 
 def listed(found: Counted, text: str, place: Callable[[str], Any]) -> list[str]:
@@ -182,6 +182,10 @@ def plain(filters: Filters) -> Filters:
 
 def fresh(filters: Filters) -> float:
     return max(filters.refresh_s, FRESH_S)
+
+
+def slow_fresh(filters: Filters) -> float:
+    return max(fresh(filters), ENERGY_FRESH_S)
 
 
 def _ceil(moment: datetime, step: timedelta, now: datetime) -> datetime:

@@ -48,19 +48,20 @@ class Row:
     loss: bool
     why: tuple[str, ...]
     simulated: bool
+    reading: bool
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the customers of a page, by key. `latencies` or `lines` None: not read yet."""
+    """What is known of the customers of a page, by key. Who is not in `latencies` is not read yet, nor is its line."""
 
     usages: Mapping[str, TenantUsage]
     drawn: Mapping[str, EnergyPoint]
     gpu_hours: float  # of the whole capacity
     kwh: float
     names: Mapping[str, str]
-    latencies: Mapping[str, TenantLatency] | None
-    lines: Mapping[str, margin_shown.Line] | None
+    latencies: Mapping[str, TenantLatency]
+    lines: Mapping[str, margin_shown.Line]
 
 
 def rows(keys: Sequence[str], known: Known) -> list[Row]:
@@ -79,7 +80,7 @@ def currency(found: Mapping[str, margin_shown.Line]) -> str:
 
 def _row(key: str, known: Known) -> Row:
     usage, drawn = known.usages.get(key), known.drawn.get(key)
-    line = None if known.lines is None else known.lines.get(key)
+    line, reading = known.lines.get(key), key not in known.latencies
     counts = usage.counts if usage else None
     ratio = counts.error_ratio if counts else None
     return Row(
@@ -94,15 +95,16 @@ def _row(key: str, known: Known) -> Row:
         errors_bad=(ratio or 0) >= ERRORS_ARE_BAD_FROM,
         gpu=share(drawn.gpu_hours if drawn else None, known.gpu_hours),
         energy=share(drawn.kwh if drawn else None, known.kwh),
-        latencies=latencies(None if known.latencies is None else known.latencies.get(key, TenantLatency())),
+        latencies=latencies(known.latencies.get(key)),
         money=tuple(Money(one.currency, one.revenue, one.energy_cost, one.gpu_cost) for one in line.amounts)
         if line
         else (),
-        margin=READING if known.lines is None else line.margin if line else NOTHING,
+        margin=READING if reading else line.margin if line else NOTHING,
         share=line.share if line else NOTHING,
         loss=bool(line and line.loss),
         why=line.why if line else (),
         simulated=bool(drawn and drawn.simulated),
+        reading=reading,
     )
 
 

@@ -24,6 +24,8 @@ from tests.billing.energy import attributed, energy_costs_from_now_on, nobodys, 
 from tests.dashboard.conftest import LogIn
 from tests.metering.rows import insert_requests
 
+# What is read aside is read by a thread, which sees only what is committed.
+by_threads = pytest.mark.django_db(transaction=True)
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
 
 NOW = datetime.now(UTC)
@@ -120,6 +122,7 @@ def test_a_customer_has_its_usage_growth_errors_and_share_of_capacity(two: tuple
     assert "Big <Search>" not in page
 
 
+@by_threads
 def test_latency_and_money_come_by_the_stream(two: tuple[str, str], log_in: LogIn) -> None:
     larger, smaller = two
     assert "…" in row(opened(log_in), larger)
@@ -149,6 +152,7 @@ def test_they_are_sorted_as_asked(sort: str, first: int, two: tuple[str, str], l
     assert order(opened(log_in, sort=sort))[0] == two[first]
 
 
+@by_threads
 @pytest.mark.parametrize(("sort", "first"), [("revenue", 0), ("margin", 1)])
 def test_by_money_they_are_sorted_once_all_of_it_is_known(
     sort: str, first: int, two: tuple[str, str], log_in: LogIn
@@ -205,6 +209,7 @@ def test_noisy_neighbours_say_what_they_move_on_which_model(
     assert two[0] not in streamed("tenant", two[1])["tenant-neighbours"]
 
 
+@by_threads
 def test_a_customers_page_has_its_usage_by_model_tier_and_project(two: tuple[str, str], log_in: LogIn) -> None:
     parts = streamed("tenant", two[1])
     tables = text(parts["tenant-tables"])
