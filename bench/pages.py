@@ -67,8 +67,10 @@ def measure(data_dir: Path) -> list[Figure]:
             print(f"  {name} filled in {seconds:.0f} s", flush=True)
         with httpx.Client(base_url=url, timeout=60, follow_redirects=True) as client:
             log_in(client, data_dir)
-            pages, readings = _pages(client), _readings(client)
-        return [*_figures("page", pages), *_queries(), *_figures("reading", readings)]
+            found = _figures("page", _pages(client))
+            print(f"  pages: p95 {found[0].value:.0f} ms, {found[0].note}", flush=True)
+            readings = _readings(client)
+        return [*found, *_queries(), *_figures("reading", readings)]
 
 
 def log_in(client: httpx.Client, data_dir: Path) -> None:

@@ -64,8 +64,10 @@ def _read(page: str, asked: str, ids: tuple[str, ...], each: Callable[[Run, Any,
 
     SHELF.clear()
     ASIDE.clear()
+    found = PAGES[page]
+    filters = Filters.read(QueryDict(asked).dict(), found.options).fitted(found.ranges)
     with _instead(each):
-        PAGES[page].read(Filters.read(QueryDict(asked).dict(), PAGES[page].options), ids)
+        found.read(filters, ids)
         ASIDE.settle()
 
 
