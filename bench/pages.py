@@ -155,30 +155,27 @@ def _figures(kind: str, times: Times) -> list[Figure]:
     ms, page, asked = times.slowest
     note = f"slowest {ms:.0f} ms: {page}?{asked}; {explained(page, asked, IDS.get(page, ()))}"
     found = [figure(f"{kind}.p95_ms", percentile(times.all, 0.95), unit="ms", note=note)]
-    for name, one in times.of.items():
-        p50 = percentile(one, 0.5)
-        found.append(
-            figure(
-                f"{kind}.{name}_p95_ms", percentile(one, 0.95), unit="ms", note=f"p50 {p50:.0f}, most {max(one):.0f}"
-            )
-        )
+    found += [_figure(f"{kind}.{name}_p95_ms", one) for name, one in times.of.items()]
     return found
 
 
 def _queries() -> list[Figure]:
-    """Of all of them, and of each by its name, those that a page waits for; and those that are taken aside."""
+    """Of all that pages wait for, and by name of these and of those that are taken aside, the slowest first."""
     times: dict[tuple[bool, str], list[float]] = {}
     for page in _addresses():
         for asked in list(asked_for())[::THIN_OUT]:
-            for name, ms, waits in alone(page, asked, IDS.get(page, ())):
-                times.setdefault((waits, name), []).append(ms)
-    waited = [ms for (waits, _), one in times.items() if waits for ms in one]
-    p95s = {name: percentile(one, 0.95) for (waits, name), one in times.items() if waits}
-    slowest = max(p95s, key=lambda name: p95s[name])
-    note = f"the slowest is {slowest}: {p95s[slowest]:.0f} ms; {len(waited)} queries of {len(p95s)} kinds"
-    found = [figure("chart.p95_ms", percentile(waited, 0.95), note=note)]
-    for (waits, name), one in sorted(times.items(), key=lambda each: -percentile(each[1], 0.95)):
-        kind = "chart" if waits else "aside"
-        p50, p95 = percentile(one, 0.5), percentile(one, 0.95)
-        found.append(figure(f"{kind}.{name}_p95_ms", p95, unit="ms", note=f"p50 {p50:.0f}, most {max(one):.0f}"))
+            for one in alone(page, asked, IDS.get(page, ())):
+                times.setdefault((one.waits, one.name), []).append(one.ms)
+    ordered = sorted(times, key=lambda key: -percentile(times[key], 0.95))
+    waited = [key for key in ordered if key[0]]
+    every = [ms for key in waited for ms in times[key]]
+    note = f"the slowest is {waited[0][1]}; {len(every)} queries of {len(waited)} kinds"
+    found = [figure("chart.p95_ms", percentile(every, 0.95), note=note)]
+    for waits, name in ordered:
+        found.append(_figure(f"{'chart' if waits else 'aside'}.{name}_p95_ms", times[waits, name]))
     return found
+
+
+def _figure(name: str, ms: list[float]) -> Figure:
+    note = f"p50 {percentile(ms, 0.5):.0f}, most {max(ms):.0f}"
+    return figure(name, percentile(ms, 0.95), unit="ms", note=note)

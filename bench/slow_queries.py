@@ -2,12 +2,27 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 ASIDE_THREAD = "aside"  # the name that threads of dashboard.operator.aside begin with
-Run = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query, and the milliseconds that it took. `waits`: its page waits for it; otherwise it is taken aside, and shown once it is
+    there."""
+
+    query: Any
+    options: dict[str, Any]
+    ms: float
+    waits: bool
+
+    @property
+    def name(self) -> str:
+        return str(self.query.name)
 
 
 def explained(page: str, asked: str, ids: tuple[str, ...]) -> str:
@@ -16,45 +31,25 @@ def explained(page: str, asked: str, ids: tuple[str, ...]) -> str:
 
     if page not in PAGES:
         return "not a page of the registry"
-    found: list[tuple[float, str]] = []
-
-    def timed(run: Run, query: Any, options: dict[str, Any]) -> Any:
-        started = time.perf_counter()
-        try:
-            return run(query, **options)
-        finally:
-            found.append(((time.perf_counter() - started) * 1000, query.name))
-
-    started = time.perf_counter()
-    _read(page, asked, ids, timed)
-    took = (time.perf_counter() - started) * 1000
-    slowest = ", ".join(f"{name} {ms:.0f} ms" for ms, name in sorted(found, reverse=True)[:3])
+    took, found = _reading(page, asked, ids)
+    slowest = ", ".join(f"{one.name} {one.ms:.0f} ms" for one in sorted(found, key=lambda one: -one.ms)[:3])
     return f"read again {took:.0f} ms, {len(found)} queries: {slowest}"
 
 
-def alone(page: str, asked: str, ids: tuple[str, ...]) -> list[tuple[str, float, bool]]:
-    """Each query of a reading of the page, run again by itself: its name, milliseconds, and whether the page waits for it (otherwise it
-    is taken aside, and shown once it is there)."""
+def alone(page: str, asked: str, ids: tuple[str, ...]) -> list[Asked]:
+    """Each query of a reading of the page, run again by itself."""
     from metering.clickhouse import client
 
-    asked_for: list[tuple[Any, dict[str, Any], bool]] = []
-
-    def noted(run: Run, query: Any, options: dict[str, Any]) -> Any:
-        waits = not threading.current_thread().name.startswith(ASIDE_THREAD)
-        asked_for.append((query, options, waits))
-        return run(query, **options)
-
-    _read(page, asked, ids, noted)
     found = []
-    for query, options, waits in asked_for:
+    for one in _reading(page, asked, ids)[1]:
         started = time.perf_counter()
-        client.run(query, **options)
-        found.append((query.name, (time.perf_counter() - started) * 1000, waits))
+        client.run(one.query, **one.options)
+        found.append(replace(one, ms=(time.perf_counter() - started) * 1000))
     return found
 
 
-def _read(page: str, asked: str, ids: tuple[str, ...], each: Callable[[Run, Any, dict[str, Any]], Any]) -> None:
-    """The page with nothing at hand, what it takes aside included."""
+def _reading(page: str, asked: str, ids: tuple[str, ...]) -> tuple[float, list[Asked]]:
+    """A reading of the page with nothing at hand: its milliseconds, and its queries, those that it takes aside included."""
     from django.http import QueryDict
 
     from dashboard.operator.aside import ASIDE
@@ -64,20 +59,34 @@ def _read(page: str, asked: str, ids: tuple[str, ...], each: Callable[[Run, Any,
 
     SHELF.clear()
     ASIDE.clear()
-    found = PAGES[page]
-    filters = Filters.read(QueryDict(asked).dict(), found.options).fitted(found.ranges)
-    with _instead(each):
-        found.read(filters, ids)
+    read = PAGES[page]
+    filters = Filters.read(QueryDict(asked).dict(), read.options).fitted(read.ranges)
+    with _noted() as found:
+        started = time.perf_counter()
+        read.read(filters, ids)
+        took = (time.perf_counter() - started) * 1000
         ASIDE.settle()
+    return took, found
 
 
 @contextmanager
-def _instead(each: Callable[[Run, Any, dict[str, Any]], Any]) -> Iterator[None]:
+def _noted() -> Iterator[list[Asked]]:
+    """Every query that this process runs meanwhile, as they end."""
     from metering.clickhouse import client
 
+    found: list[Asked] = []
     run = client.run
-    client.run = lambda query, **options: each(run, query, options)
+
+    def timed(query: Any, **options: Any) -> Any:
+        waits = not threading.current_thread().name.startswith(ASIDE_THREAD)
+        started = time.perf_counter()
+        try:
+            return run(query, **options)
+        finally:
+            found.append(Asked(query, options, (time.perf_counter() - started) * 1000, waits))
+
+    client.run = timed
     try:
-        yield
+        yield found
     finally:
         client.run = run

@@ -78,20 +78,17 @@ class Outcome:
         return sum(one.cores for one in settled) / len(settled)
 
     @property
-    def quarters_mb(self) -> str:
+    def quarters_mb(self) -> list[float]:
         """Means of the settled time's quarters: what warms up levels out, what leaks goes on."""
         settled = self._settled()
         length = max(1, len(settled) // 4)
-        parts = [settled[at : at + length] for at in range(0, length * 4, length)]
-        return ", ".join(f"{sum(one.rss_mb for one in part) / len(part):.0f}" for part in parts if part)
+        parts = [settled[at : at + length] for at in range(0, min(length * 4, len(settled)), length)]
+        return [sum(one.rss_mb for one in part) / len(part) for part in parts]
 
     @property
     def growth_mb(self) -> float:
         """From the first quarter of the settled time to the last."""
-        settled = self._settled()
-        quarter = max(1, len(settled) // 4)
-        first, last = settled[:quarter], settled[-quarter:]
-        return sum(one.rss_mb for one in last) / len(last) - sum(one.rss_mb for one in first) / len(first)
+        return self.quarters_mb[-1] - self.quarters_mb[0]
 
     @property
     def late_p95_s(self) -> float:
@@ -109,9 +106,10 @@ def measure(data_dir: Path) -> list[Figure]:
         print(f"  50 dashboards for {minutes:g} minutes", flush=True)
         found = dashboards(url, ("bench-streams", password), web_process(pid), minutes=minutes)
     note = f"{found.readings / found.seconds:.0f} readings/s, {found.reconnects} reconnects, {len(found.troubles)} troubles"
+    quarters = ", ".join(f"{one:.0f}" for one in found.quarters_mb)
     return [
         figure("streams.web_cores", found.cores, unit="cores", note=f"50 dashboards, {note}"),
-        figure("streams.web_growth_mb", found.growth_mb, unit="MB", note=f"by quarters {found.quarters_mb}"),
+        figure("streams.web_growth_mb", found.growth_mb, unit="MB", note=f"by quarters {quarters}"),
         figure("streams.late_p95_s", found.late_p95_s, unit="s", note="how old a reading is when it arrives"),
     ]
 

@@ -177,8 +177,9 @@ from metering.telemetry.reconciliation.report import (
     LeakageRow,
     LeakageState,
     leakage_report,
-    leakage_report_with_trend,
+    leakage_report_asked,
     leakage_state,
+    leakage_trend_asked,
 )
 from metering.telemetry.saturation import CONSTRAINTS as SATURATION_CONSTRAINTS
 from metering.telemetry.saturation import Points as SaturationPoints
@@ -384,8 +385,9 @@ __all__ = [
     "late_usage",
     "latest_seal",
     "leakage_report",
-    "leakage_report_with_trend",
+    "leakage_report_asked",
     "leakage_state",
+    "leakage_trend_asked",
     "ledger_differences",
     "live_breakdown",
     "live_day",

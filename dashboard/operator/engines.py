@@ -16,7 +16,6 @@ from dashboard.operator.fleet_reading import (
     NODE,
     SCOPE,
     History,
-    at_most,
     engines_in,
     engines_now,
     history,
@@ -78,7 +77,7 @@ class Range:
 def _read(filters: Filters, ids: Ids, *, glance: bool = False) -> Shown:
     past = History(("engines-history", filters), filters, now=glance)
     now, found = together(
-        partial(engines_now, at_most(glance)), lambda: past.read(lambda: _range(filters, datetime.now(UTC)))
+        partial(engines_now, glance=glance), lambda: past.read(lambda: _range(filters, datetime.now(UTC)))
     )
     found = found or Range(engines_figures(None, window_of(filters, now.at)), ())
     engines = engines_in(now.found, filters)

@@ -14,7 +14,6 @@ from dashboard.operator.fleet_reading import (
     NODE,
     SCOPE,
     History,
-    at_most,
     engines_in,
     engines_now,
     history,
@@ -32,7 +31,7 @@ MOST_SCOPES = 64
 def _read(filters: Filters, ids: Ids, *, glance: bool = False) -> Shown:
     history_of = History(("fleet-history", filters), filters, now=glance)
     now, figure = together(
-        partial(engines_now, at_most(glance)), lambda: history_of.read(lambda: _drawn(filters, datetime.now(UTC)))
+        partial(engines_now, glance=glance), lambda: history_of.read(lambda: _drawn(filters, datetime.now(UTC)))
     )
     everywhere = engines_in(now.found, filters, node=False)
     listed = engines_in(now.found, filters)

@@ -12,7 +12,7 @@ from metering.public import EngineState, FleetRange, GoneGpu, GpuState, fleet_en
 
 MINUTE = timedelta(minutes=1)
 FRESH_S = 1.9  # samples come every few seconds
-GLANCE_FRESH_S = 10.0
+GLANCE_FRESH_S = 10.0  # of the first HTML of a page: its stream follows within a second
 GONE_FRESH_S = 30.0
 NODE = Option("node", "Node", None)
 SCOPE = ("region", "cluster", "model")
@@ -37,18 +37,13 @@ class Gpus:
     gone: Sequence[GoneGpu]
 
 
-def engines_now(fresh_s: float = FRESH_S) -> Engines:
-    """Of the whole fleet, at most `fresh_s` old. Raises ClickHouseUnavailable or ClickHouseRefused, as all functions here."""
-    return SHELF.kept("fleet-engines", fresh_s, _engines)
+def engines_now(*, glance: bool = False) -> Engines:
+    """Of the whole fleet. Raises ClickHouseUnavailable or ClickHouseRefused, as all functions here."""
+    return SHELF.kept("fleet-engines", GLANCE_FRESH_S if glance else FRESH_S, _engines)
 
 
-def gpus_now(fresh_s: float = FRESH_S) -> Gpus:
-    return SHELF.kept("fleet-gpus", fresh_s, _gpus)
-
-
-def at_most(glance: bool) -> float:
-    """How old the fleet's state may be: the first HTML of a page is followed by its stream within a second."""
-    return GLANCE_FRESH_S if glance else FRESH_S
+def gpus_now(*, glance: bool = False) -> Gpus:
+    return SHELF.kept("fleet-gpus", GLANCE_FRESH_S if glance else FRESH_S, _gpus)
 
 
 def together(*reads: Callable[[], Any]) -> list[Any]:

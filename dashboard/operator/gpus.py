@@ -17,7 +17,6 @@ from dashboard.operator.fleet_reading import (
     SCOPE,
     Gpus,
     History,
-    at_most,
     engines_now,
     gpus_in,
     gpus_now,
@@ -57,15 +56,15 @@ class Summary:
 def _read(filters: Filters, ids: Ids, *, glance: bool = False) -> Shown:
     # Of a model, history is that of the GPUs that run it now.
     past = History(("gpus-history", filters), filters, now=glance)
-    gpus_read, engines_read = partial(gpus_now, at_most(glance)), partial(engines_now, at_most(glance))
+    gpus_read, engines_read = partial(gpus_now, glance=glance), partial(engines_now, glance=glance)
     if filters.model:
         everything, engines = together(gpus_read, engines_read)
         gpus = gpus_in(everything, engines.found, filters)
         figures = past.read(lambda: _drawn(filters, gpus))
     else:
         everything, engines, figures = together(
-            partial(gpus_now, at_most(glance)),
-            partial(engines_now, at_most(glance)),
+            gpus_read,
+            engines_read,
             lambda: past.read(lambda: _drawn(filters, None)),
         )
         gpus = gpus_in(everything, engines.found, filters)

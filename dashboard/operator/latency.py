@@ -1,6 +1,6 @@
 """The latency page: percentiles over time, by model, customer and tier, their spread, what was promised, and the slowest requests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from dashboard.operator.latency_read import (
 )
 from dashboard.operator.pages import Ids, Page, Shown
 from dashboard.operator.together import together
-from metering.public import HISTOGRAM_EDGES, ObjectiveState
+from metering.public import HISTOGRAM_EDGES, HistogramPoint, ObjectiveState
 
 LENGTH_CHARTS = {"input_tokens": "chart-input", "output_tokens": "chart-output"}
 LATENCY_CHARTS = {"ttft_ms": "chart-ttft", "tpot_ms": "chart-tpot", "e2e_ms": "chart-e2e"}
@@ -37,14 +37,14 @@ def _glance(filters: Filters, ids: Ids) -> Shown:
 
 def _shown(reader: Reader) -> Shown:
     filters, now = reader.filters, reader.now
-    spreads = (latency_read.measure_of(filters), *LENGTH_CHARTS)
-    objectives, recent, series, groups, slowest, *_ = together(
+    measures = (latency_read.measure_of(filters), *LENGTH_CHARTS)
+    objectives, recent, series, groups, slowest, *spreads = together(
         lambda: latency_read.objectives(filters, now),
         lambda: latency_read.recent(filters.scope, now),
         reader.series,
         reader.groups,
         reader.slowest,
-        *(partial(reader.spread, one) for one in spreads),  # on the shelf for the charts below
+        *(partial(reader.spread, one) for one in measures),
     )
     group = filters.option(GROUP)
     any_requests = any(point.counts.requests for point in series.points)
@@ -64,26 +64,28 @@ def _shown(reader: Reader) -> Shown:
         "any_requests": any_requests,
         "ever": any_requests or latency_read.ever(),
     }
-    return Shown(now, context, _figures(reader, series, objectives))
+    return Shown(now, context, _figures(filters, series, objectives, dict(zip(measures, spreads, strict=True))))
 
 
-def _figures(reader: Reader, series: Series, objectives: Objectives) -> dict[str, Figure]:
-    filters, measure = reader.filters, latency_read.measure_of(reader.filters)
+def _figures(
+    filters: Filters, series: Series, objectives: Objectives, spreads: Mapping[str, list[HistogramPoint] | None]
+) -> dict[str, Figure]:
+    measure = latency_read.measure_of(filters)
     limits = {one: _limits(filters, one, objectives.states) for one in LATENCIES}
     charts = {
         chart: figures_latency.percentiles_figure(one, series.points, series.before, limits[one])
         for one, chart in LATENCY_CHARTS.items()
     }
-    charts["chart-spread"] = _spread(reader, measure, limits[measure])
-    charts |= {chart: _spread(reader, one) for one, chart in LENGTH_CHARTS.items()}
+    charts["chart-spread"] = _spread(spreads[measure], measure, limits[measure])
+    charts |= {chart: _spread(spreads[one], one) for one, chart in LENGTH_CHARTS.items()}
     targets = {state.name: state.target for state in objectives.states}
     charts["chart-burn"] = figures_latency.burn_figure(objectives.steps, targets, objectives.trailing)
     return charts
 
 
-def _spread(reader: Reader, measure: str, limits: Sequence[Limit] = ()) -> Figure:
+def _spread(points: list[HistogramPoint] | None, measure: str, limits: Sequence[Limit] = ()) -> Figure:
+    """`points` None: not read yet."""
     unit, divisor = figures_latency.UNITS.get(measure, ("tokens", 1))
-    points = reader.spread(measure)
     figure = figures_latency.heat_figure(points or [], HISTOGRAM_EDGES[measure], unit, divisor=divisor, limits=limits)
     return figure if points is not None else figure | {"reading": True}
 

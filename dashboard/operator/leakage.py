@@ -9,7 +9,8 @@ from dashboard.operator import leakage_shown as shown
 from dashboard.operator.filters import RANGES, Filters
 from dashboard.operator.pages import Ids, Page, Shown
 from dashboard.operator.shelf import SHELF
-from metering.public import LeakageReport, LeakageState, leakage_report_with_trend, leakage_state
+from dashboard.operator.together import together
+from metering.public import LeakageReport, LeakageState, leakage_report_asked, leakage_state, leakage_trend_asked
 
 GROUPS = ("node", "engine", "model", "region")
 SCOPE = ("region", "model")
@@ -53,7 +54,9 @@ def _reading(filters: Filters) -> Reading:
     else:
         start = end - RANGES[filters.range].length
     only = {name: chosen for name in SCOPE if (chosen := getattr(filters, name))}
-    report, trend = leakage_report_with_trend(start, end, group_by=GROUPS, only=only)
+    report, trend = together(
+        leakage_report_asked(start, end, group_by=GROUPS, only=only), leakage_trend_asked(start, end, only)
+    )
     return Reading(end, state, report, leakage_figure(trend, state.threshold.share))
 
 

@@ -14,7 +14,7 @@ from dashboard.operator.filters import Filters, Option, UnknownFilter
 from dashboard.operator.pages import Ids, Page, Shown
 from dashboard.operator.tenants_read import Counted
 from dashboard.operator.together import together
-from metering.public import TenantLatency, tenant_names
+from metering.public import TenantLatency, tenant_latencies, tenant_names
 
 LENGTH = 100
 TRUE_S = 120.0  # what is read aside, until a newer reading is there
@@ -60,11 +60,8 @@ def _read(filters: Filters, ids: Ids) -> Shown:
     slow = ASIDE.latest(
         ("tenants-slow", filters), tenants_read.slow_fresh(filters), TRUE_S, lambda: _slow(filters, found)
     )
-    keys = (
-        [] if slow is None and filters.option(SORT) in BY_MONEY else _keys(filters, found, slow.money if slow else None)
-    )
     near = neighbours.shown(neighbours.neighbours(filters, now))
-    return Shown(now, _context(filters, found, keys, slow, near), _figures(filters, found, now, whole=True))
+    return Shown(now, _context(filters, found, slow, near), _figures(filters, found, now, whole=True))
 
 
 def _slow(filters: Filters, found: Counted) -> Slow:
@@ -73,7 +70,7 @@ def _slow(filters: Filters, found: Counted) -> Slow:
     shown = _on_page(filters, _keys(filters, found, everybodys))
     money, latencies = together(
         lambda: everybodys or (tenants_read.money(found.hours, shown) if shown else None),
-        lambda: tenants_read.latencies(filters, found.window, shown),
+        lambda: tenant_latencies(filters.scope, found.window, shown),
     )
     return Slow({key: latencies.get(key, TenantLatency()) for key in shown}, money)
 
@@ -82,8 +79,7 @@ def _glance(filters: Filters, ids: Ids) -> Shown:
     """Without latency, money, neighbours and the share of capacity over time; and without rows where money decides on their order."""
     now = datetime.now(UTC)
     found = tenants_read.counted(filters, now)
-    keys = [] if filters.option(SORT) in BY_MONEY else _keys(filters, found, None)
-    return Shown(now, _context(filters, found, keys, None, []), _figures(filters, found, now, whole=False))
+    return Shown(now, _context(filters, found, None, []), _figures(filters, found, now, whole=False))
 
 
 def _keys(filters: Filters, found: Counted, money: MarginReport | None) -> list[str]:
@@ -102,9 +98,9 @@ def _on_page(filters: Filters, keys: list[str]) -> list[str]:
     return keys[first : first + LENGTH]
 
 
-def _context(
-    filters: Filters, found: Counted, keys: list[str], slow: Slow | None, near: list[neighbours.Shown]
-) -> dict[str, Any]:
+def _context(filters: Filters, found: Counted, slow: Slow | None, near: list[neighbours.Shown]) -> dict[str, Any]:
+    unordered = slow is None and filters.option(SORT) in BY_MONEY
+    keys = [] if unordered else _keys(filters, found, slow.money if slow else None)
     shown = _on_page(filters, keys)
     lines = tenants_shown.lines(slow.money) if slow else {}
     known = tenants_shown.Known(

@@ -14,14 +14,12 @@ from dashboard.operator.together import together
 from metering.public import (
     ENERGY_OTHERS,
     EnergyPoint,
-    TenantLatency,
     TenantStep,
     TenantUsage,
     TenantWindow,
     energy_series,
     energy_series_asked,
     energy_settled,
-    tenant_latencies,
     tenant_steps,
     tenant_usage,
     tenants_found,
@@ -97,11 +95,6 @@ def counted(filters: Filters, now: datetime) -> Counted:
 
 def _no_points() -> list[EnergyPoint]:
     return []
-
-
-def latencies(filters: Filters, window: TenantWindow, keys: Sequence[str]) -> dict[str, TenantLatency]:
-    key = ("tenants-latency", plain(filters), tuple(keys))
-    return SHELF.kept(key, slow_fresh(filters), lambda: tenant_latencies(filters.scope, window, keys))
 
 
 def money(hours: Hours, keys: Sequence[str] = ()) -> MarginReport | None:

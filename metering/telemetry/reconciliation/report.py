@@ -1,7 +1,6 @@
 """Leakage over a range: all together, by hour, and by whatever it was asked to be grouped by; and what is on alert now."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -72,41 +71,45 @@ def leakage_report(
     An hour's window is there only if something is known of an engine in it. Raises ValueError for bounds, windows, groups or filters that
     are none; ClickHouseRefused (code 396) for more engine hours than one answer can hold.
     """
+    return leakage_report_asked(start, end, window=window, group_by=group_by, only=only)()
+
+
+def leakage_report_asked(
+    start: datetime,
+    end: datetime,
+    *,
+    window: str = "total",
+    group_by: Sequence[str] = (),
+    only: Mapping[str, str] | None = None,
+) -> Callable[[], LeakageReport]:
+    """The same in two: what PostgreSQL has to say is asked now, and ClickHouse by what is returned, in whatever thread."""
     if window not in WINDOWS:
         raise ValueError(f"unknown window {window!r}: one of {', '.join(WINDOWS)}")
     if unknown := set(group_by) - set(GROUPS):
         raise ValueError(f"unknown group {min(unknown)!r}: one of {', '.join(GROUPS)}")
-    return _report((start, end), window, group_by, only, energy_settled())
-
-
-def leakage_report_with_trend(
-    start: datetime, end: datetime, *, group_by: Sequence[str] = (), only: Mapping[str, str] | None = None
-) -> tuple[LeakageReport, list[LeakageRow]]:
-    """As `leakage_report` of the range as a whole; and beside it one row for every hour, also for those of which nothing is known."""
     settled = energy_settled()
-    with ThreadPoolExecutor(1) as pool:
-        hourly = pool.submit(_report, (start, end), "hour", (), only, settled)
-        whole = _report((start, end), "total", group_by, only, settled)
-    return whole, _every_hour(start, end, hourly.result().rows)
-
-
-def _report(
-    span: tuple[datetime, datetime],
-    window: str,
-    group_by: Sequence[str],
-    only: Mapping[str, str] | None,
-    settled: Settled,
-) -> LeakageReport:
     groups = tuple(name for name in GROUPS if name in group_by)
-    found = leakage_sums(*span, settled, window=window, groups=groups, only=only)
-    rows = tuple(LeakageRow(at, sums, **dict(zip(groups, values, strict=True))) for at, values, sums in found)
-    return LeakageReport(*span, settled.closed_until, rows, together(row.found for row in rows))
+
+    def report() -> LeakageReport:
+        found = leakage_sums(start, end, settled, window=window, groups=groups, only=only)
+        rows = tuple(LeakageRow(at, sums, **dict(zip(groups, values, strict=True))) for at, values, sums in found)
+        return LeakageReport(start, end, settled.closed_until, rows, together(row.found for row in rows))
+
+    return report
 
 
-def _every_hour(start: datetime, end: datetime, rows: Sequence[LeakageRow]) -> list[LeakageRow]:
-    found = {row.window_start: row for row in rows}
-    hours = (start + n * HOUR for n in range((end - start) // HOUR))
-    return [found.get(hour, LeakageRow(hour, Leakage())) for hour in hours]
+def leakage_trend_asked(
+    start: datetime, end: datetime, only: Mapping[str, str] | None = None
+) -> Callable[[], list[LeakageRow]]:
+    """One row for every hour of `[start, end)`, also for those of which nothing is known; in two, as leakage_report_asked."""
+    hourly = leakage_report_asked(start, end, window="hour", only=only)
+
+    def trend() -> list[LeakageRow]:
+        found = {row.window_start: row for row in hourly().rows}
+        hours = (start + n * HOUR for n in range((end - start) // HOUR))
+        return [found.get(hour, LeakageRow(hour, Leakage())) for hour in hours]
+
+    return trend
 
 
 def leakage_state(look_back: timedelta = LOOK_BACK, *, timeout_s: float = TIMEOUT_S) -> LeakageState:

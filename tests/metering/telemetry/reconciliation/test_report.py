@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pytest_django.fixtures import Settings
 
-from metering.public import Leakage, leakage_report, leakage_report_with_trend, leakage_state
+from metering.public import Leakage, leakage_report, leakage_state, leakage_trend_asked
 from metering.telemetry.reconciliation.hours import Incomplete
 from metering.telemetry.settled import Settled, energy_settled
 from metering.telemetry.spans import Span
@@ -144,7 +144,7 @@ def test_rows_come_by_window_and_groups_and_sum_up_to_the_total(node: str) -> No
 def test_the_trend_has_every_hour_also_those_of_which_nothing_is_known(node: str) -> None:
     settle(recent_hour() + HOUR)
     insert(hour_of(node, recent_hour(1), **MADE, **REPORTED))
-    _, trend = leakage_report_with_trend(recent_hour(2), recent_hour() + HOUR, only={"node": node})
+    trend = leakage_trend_asked(recent_hour(2), recent_hour() + HOUR, {"node": node})()
     assert [row.window_start for row in trend] == [recent_hour(2), recent_hour(1), recent_hour()]
     assert [row.found.unbilled_share for row in trend] == [None, pytest.approx(0.02), None]
 
