@@ -54,13 +54,14 @@ def _reading(page: str, asked: str, ids: tuple[str, ...]) -> tuple[float, list[A
 
     from dashboard.operator.aside import ASIDE
     from dashboard.operator.filters import Filters
+    from dashboard.operator.pages import fitted
     from dashboard.operator.registry import PAGES
     from dashboard.operator.shelf import SHELF
 
     SHELF.clear()
     ASIDE.clear()
     read = PAGES[page]
-    filters = Filters.read(QueryDict(asked).dict(), read.options).fitted(read.ranges)
+    filters = fitted(read, Filters.read(QueryDict(asked).dict(), read.options))
     with _noted() as found:
         started = time.perf_counter()
         read.read(filters, ids)

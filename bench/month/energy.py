@@ -30,11 +30,10 @@ def fill(month: Month) -> None:
         _attributed(at, until)
     for at, until in month.slices(7 * DAY_S):
         _hours(at // 3600 * 3600, until // 3600 * 3600)
-    _add_up(month)
 
 
-def _add_up(month: Month) -> None:
-    """Days and margins, as workers would have that have worked up all that has come so far."""
+def add_up(month: Month) -> None:
+    """Days and margins, as workers would have that have worked up all that has come so far; margins are kept for minutes."""
     from billing import margin_kept
     from metering.models import TelemetryProgress
     from metering.telemetry.energy.days import sum_up

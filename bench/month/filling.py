@@ -29,3 +29,4 @@ def fill_up(data_dir: Path) -> Iterator[tuple[str, float]]:
         done.write_text(str(part.end_s))
         yield name, time.monotonic() - started
     telemetry.trim()
+    energy.add_up(whole)

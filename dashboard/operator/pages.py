@@ -84,7 +84,7 @@ def view(page: Page) -> Callable[..., HttpResponseBase]:
         context |= {"choices": chosen(filters)}
         try:
             _named(path)
-            found = (page.glance or page.read)(_fitted(page, filters), path)
+            found = (page.glance or page.read)(fitted(page, filters), path)
             context |= {"choices": offered(filters, page.scope), **_context(page, filters, found)}
         except NotThere as error:
             return render(request, "404.html", {"reason": str(error)}, status=404)
@@ -122,13 +122,14 @@ def _named(ids: Ids) -> None:
         raise NotThere(str(error)) from None
 
 
-def _fitted(page: Page, filters: Filters) -> Filters:
+def fitted(page: Page, filters: Filters) -> Filters:
+    """With a range that the page offers, if it offers any."""
     return filters.fitted(page.ranges) if page.ranges else filters
 
 
 def _context(page: Page, filters: Filters, found: Shown) -> dict[str, Any]:
     """Of a reading. What happened in the window is on every page that has one."""
-    marks = happenings(_fitted(page, filters)) if page.ranges else ()
+    marks = happenings(fitted(page, filters)) if page.ranges else ()
     return {"happenings": marks, **found.context, "at": found.at, "figures": dict(found.figures)}
 
 
@@ -140,7 +141,7 @@ def frame(page: Page, filters: Filters, ids: Ids) -> dict[str, Any]:
         "page": page,
         "section": page.section,
         "part": page.part or page.key,
-        "filters": _fitted(page, filters),
+        "filters": fitted(page, filters),
         "ranges": {key: RANGES[key] for key in page.ranges},
         "options": {one.name: filters.option(one) for one in page.options},
         "own_options": [(one, filters.option(one)) for one in page.options],
@@ -155,7 +156,7 @@ def reading(page: Page, filters: Filters, ids: Ids) -> Reading:
     """One reading for the stream."""
 
     def read() -> Reading:
-        found = page.read(_fitted(page, filters), ids)
+        found = page.read(fitted(page, filters), ids)
         context = frame(page, filters, ids) | _context(page, filters, found) | {"firing_now": firing_now()}
         parts = {**page.parts, **FIRING} | ({"happenings": HAPPENINGS} if page.ranges else {})
         html = {place: render_to_string(template, context) for place, template in parts.items()}
