@@ -1,13 +1,13 @@
 """The queries behind pages: which of them make one slow, and how long each takes alone."""
 
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-ASIDE_THREAD = "aside"  # the name that threads of dashboard.operator.aside begin with
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,39 @@ def _reading(page: str, asked: str, ids: tuple[str, ...]) -> tuple[float, list[A
     ASIDE.clear()
     read = PAGES[page]
     filters = fitted(read, Filters.read(QueryDict(asked).dict(), read.options))
-    with _noted() as found:
-        started = time.perf_counter()
-        read.read(filters, ids)
-        took = (time.perf_counter() - started) * 1000
-        ASIDE.settle()
+    later, threads = _Later(), ASIDE._pool
+    with _noted(later) as found:
+        ASIDE._pool = later
+        try:
+            started = time.perf_counter()
+            read.read(filters, ids)
+            took = (time.perf_counter() - started) * 1000
+            later.run()
+        finally:
+            ASIDE._pool = threads
     return took, found
 
 
+class _Later(Executor):
+    """Runs what it was given once it is told to: so what is taken aside is known as such, whatever threads it uses itself."""
+
+    def __init__(self) -> None:
+        self._given: list[Callable[[], None]] = []
+        self.running = False
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **options: Any) -> "Future[T]":
+        given: Future[T] = Future()
+        self._given.append(lambda: given.set_result(fn(*args, **options)))
+        return given
+
+    def run(self) -> None:
+        self.running = True
+        for one in self._given:
+            one()
+
+
 @contextmanager
-def _noted() -> Iterator[list[Asked]]:
+def _noted(later: _Later) -> Iterator[list[Asked]]:
     """Every query that this process runs meanwhile, as they end."""
     from metering.clickhouse import client
 
@@ -79,12 +102,11 @@ def _noted() -> Iterator[list[Asked]]:
     run = client.run
 
     def timed(query: Any, **options: Any) -> Any:
-        waits = not threading.current_thread().name.startswith(ASIDE_THREAD)
         started = time.perf_counter()
         try:
             return run(query, **options)
         finally:
-            found.append(Asked(query, options, (time.perf_counter() - started) * 1000, waits))
+            found.append(Asked(query, options, (time.perf_counter() - started) * 1000, not later.running))
 
     client.run = timed
     try:

@@ -73,7 +73,8 @@ class CostRow:
     """Usage of one window and combination of groups, with its cost at the prices in force when it was used.
 
     `tenant` is '' unless it was asked for; `groups` holds the other dimensions in the order asked for. `cost` is None where
-    `unpriced_tokens` is not 0: some of the usage has no price in `currency`, and a part of a cost would pass for all of it.
+    `unpriced_tokens` is not 0: some of the usage has no price in `currency`, and a part of a cost would pass for all of it. That part is
+    `priced_cost`; `unpriced_kinds` are the kinds of tokens without a price.
     """
 
     window_start: datetime
@@ -88,6 +89,8 @@ class CostRow:
     cost: Decimal | None
     currency: str
     unpriced_tokens: int
+    priced_cost: Decimal = Decimal(0)
+    unpriced_kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

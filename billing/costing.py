@@ -51,6 +51,7 @@ class _Sum:
     measures: list[int] = field(default_factory=lambda: [0] * len(MEASURES))
     cost: Decimal = exact.ZERO
     unpriced_tokens: int = 0
+    unpriced_kinds: set[str] = field(default_factory=set)
 
     def add(self, row: UsageRow, parts: Iterable[rating.Part]) -> None:
         for position, name in enumerate(MEASURES):
@@ -58,6 +59,8 @@ class _Sum:
         for part in parts:
             if part.cost is None:
                 self.unpriced_tokens += int(part.quantity)
+                if part.quantity:
+                    self.unpriced_kinds.add(str(part.kind))
             else:
                 self.cost = exact.total((self.cost, part.cost))
 
@@ -69,6 +72,8 @@ class _Sum:
             cost=None if self.unpriced_tokens else self.cost,
             currency=currency,
             unpriced_tokens=self.unpriced_tokens,
+            priced_cost=self.cost,
+            unpriced_kinds=frozenset(self.unpriced_kinds),
             **dict(zip(MEASURES, self.measures, strict=True)),
         )
 

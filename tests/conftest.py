@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
+from dashboard.operator import together
 from metering.clickhouse import client, migrate
 from metering.ingest import tasks
 
@@ -45,6 +46,12 @@ def own_spool(settings: Settings) -> Iterator[Path]:
     settings.CLICKHOUSE_SPOOL_DIR = str(root)
     yield root
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def patient_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First HTML waits for all that it may show: how much of it would be there in time is this machine's affair."""
+    monkeypatch.setattr(together, "GLANCE_S", 30.0)
 
 
 @pytest.fixture

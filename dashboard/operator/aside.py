@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +11,8 @@ from django.db import connections
 
 T = TypeVar("T")
 KEPT_S = 120.0  # of a reading that nobody has asked for
+# A page asks every few seconds. What waits its turn longer than this, with nobody asking, belongs to a visitor who has gone on.
+WANTED_S = 10.0
 AT_ONCE = 2
 
 
@@ -29,7 +31,7 @@ class Aside:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._places: dict[Hashable, _Place] = {}
-        self._pool = ThreadPoolExecutor(AT_ONCE, "aside")
+        self._pool: Executor = ThreadPoolExecutor(AT_ONCE, "aside")
 
     def latest(self, key: Hashable, fresh_s: float, true_s: float, read: Callable[[], T]) -> T | None:
         """What `read` gave last, if that is at most `true_s` old; None before. Has it taken anew once it is older than `fresh_s`.
@@ -63,6 +65,10 @@ class Aside:
 
     def _take(self, place: _Place, read: Callable[[], Any]) -> None:
         started = time.monotonic()
+        with self._lock:
+            if started - place.asked_at > WANTED_S:
+                place.running = None
+                return
         try:
             value, error = read(), None
         except Exception as failed:

@@ -1,8 +1,10 @@
 """The page of power and energy: what the GPUs draw against their caps, what the counters say, whose it is, and what it costs."""
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from dashboard import figures_energy as figures
@@ -13,7 +15,7 @@ from dashboard.operator.filters import SCOPE, Filters, Option
 from dashboard.operator.hours import DAY, Hours, hours_of
 from dashboard.operator.pages import Ids, Page, Shown
 from dashboard.operator.shelf import SHELF
-from dashboard.operator.together import together
+from dashboard.operator.together import Gather, InTime, nothing, together
 from metering.public import (
     ENERGY_OTHERS,
     ClusterPower,
@@ -28,7 +30,6 @@ from metering.public import (
     energy_conservation,
     energy_health,
     energy_report_asked,
-    energy_series,
     energy_series_asked,
     energy_settled,
     fleet_gpu_series,
@@ -48,8 +49,6 @@ FRESH_S, POWER_FRESH_S, NOW_FRESH_S = 10.0, 1.9, 4.9
 class Energy:
     """Of the settled hours. `before`: of the period before, if that was asked for."""
 
-    hours: Hours
-    settled: bool
     by_tenant: EnergyReport | None  # None: nothing is settled in the range
     by_place: EnergyReport | None
     points: list[EnergyPoint]
@@ -58,74 +57,72 @@ class Energy:
 
 
 def _read(filters: Filters, ids: Ids) -> Shown:
-    return _reading(filters, whole=True)
+    return _reading(filters, together, whole=True)
 
 
 def _glance(filters: Filters, ids: Ids) -> Shown:
     """Without power over time, conservation, coefficients and what to shift, which come by the stream."""
-    return _reading(filters, whole=SHELF.at_hand(HEALTH, FRESH_S))
+    return _reading(filters, InTime(), whole=SHELF.at_hand(HEALTH, FRESH_S))
 
 
-def _reading(filters: Filters, *, whole: bool) -> Shown:
+def _reading(filters: Filters, gather: Gather, *, whole: bool) -> Shown:
+    """What `gather` gives up is shown as still being read."""
     now = datetime.now(UTC)
-    plain = replace(filters, options=tuple(one for one in filters.options if one[0] == BY.name))
-    found, clusters, power = together(
-        lambda: SHELF.kept(("energy", plain), max(filters.refresh_s, FRESH_S), lambda: _energy(plain, now)),
+    settled = energy_settled().hour
+    hours = hours_of(filters, settled, now)
+    clusters, found, power = gather(
         lambda: _clusters(now),
+        _kept(filters, hours),
         lambda: _power(filters, now) if whole or _power_at_hand(filters) else None,
     )
     here = [one for one in _clusters(now, filters.region) if filters.cluster in {"", one.cluster}]
     health = SHELF.kept(HEALTH, FRESH_S, lambda: energy_health(now)) if whole else None
-    conserved = _conserved(filters, found.hours) if whole else None
+    conserved = _conserved(filters, hours) if whole else None
     context = _context(filters, found, health, here) | shift.context(filters, clusters, now, whole=whole)
-    return Shown(now, context | {"conservation": shown.conservation(conserved)}, _figures(filters, found, power))
+    context |= {"start": hours.start, "end": hours.end, "settled": settled is not None}
+    return Shown(now, context | {"conservation": shown.conservation(conserved)}, _figures(filters, hours, found, power))
 
 
-def _energy(filters: Filters, now: datetime) -> Energy:
-    settled = energy_settled().hour
-    hours = hours_of(filters, settled, now)
+def _kept(filters: Filters, hours: Hours) -> Callable[[], Energy]:
+    """For any thread: what PostgreSQL has to say is asked now, unless the answer is at hand."""
+    plain = replace(filters, options=tuple(one for one in filters.options if one[0] == BY.name))
+    place, fresh_s = ("energy", plain, hours), max(filters.refresh_s, FRESH_S)
+
+    def anew() -> Energy:
+        return _asked(plain, hours)()
+
+    if SHELF.at_hand(place, fresh_s):
+        return partial(SHELF.kept, place, math.inf, anew)
+    return partial(SHELF.kept, place, fresh_s, _asked(plain, hours))
+
+
+def _asked(filters: Filters, hours: Hours) -> Callable[[], Energy]:
     if hours.empty:
-        return Energy(hours, settled is not None, None, None, [], [], None)
-    only, before = narrowed(filters), hours.previous
-    span = (hours.start, hours.end)
-    by_tenant, by_place, models, total_before = together(
+        return lambda: Energy(None, None, [], [], None)
+    only, before, span = narrowed(filters), hours.previous, (hours.start, hours.end)
+    reports = (
         energy_report_asked(*span, group_by=("tenant",), only=only, largest=CUSTOMERS_SHOWN),
         energy_report_asked(*span, group_by=PLACES, only=only),
         energy_series_asked(*span, hours.step, group="model", only=only),
-        energy_report_asked(before.start, before.end, only=only) if filters.compare else _nothing,
+        energy_report_asked(before.start, before.end, only=only) if filters.compare else nothing,
     )
-    return Energy(
-        hours,
-        settled is not None,
-        by_tenant,
-        by_place,
-        _points(filters, hours, by_tenant, models),
-        models,
-        total_before and total_before.total,
-    )
-
-
-def _nothing() -> None:
-    return None
-
-
-def _points(filters: Filters, hours: Hours, by_tenant: EnergyReport, models: list[EnergyPoint]) -> list[EnergyPoint]:
-    """What the chart of energy shows."""
     group = filters.option(BY)
-    if group == "model":
-        return models
-    if group != "tenant":
-        return energy_series(hours.start, hours.end, hours.step, group=group, only=narrowed(filters))
+    step = tenant_step(hours) if group == "tenant" else hours.step
+    series = energy_series_asked(*span, step, group=group, only=only) if group != "model" else None
+
+    def read() -> Energy:
+        by_tenant, by_place, models, total_before = together(*reports)
+        points = series(_charted(by_tenant) if group == "tenant" else ()) if series else models
+        return Energy(by_tenant, by_place, points, models, total_before and total_before.total)
+
+    return read
+
+
+def _charted(by_tenant: EnergyReport) -> list[str]:
+    """The customers whom the chart of energy names."""
     owned = sorted((row for row in by_tenant.rows if not row.label), key=lambda row: -row.amounts.kwh)
     named = [row.groups["tenant"] for row in owned if row.groups["tenant"] != ENERGY_OTHERS]
-    return energy_series(
-        hours.start,
-        hours.end,
-        tenant_step(hours),
-        group="tenant",
-        only=narrowed(filters),
-        named=named[: figures.MOST_NAMED] or [ENERGY_OTHERS],
-    )
+    return named[: figures.MOST_NAMED] or [ENERGY_OTHERS]
 
 
 def tenant_step(hours: Hours) -> timedelta:
@@ -174,21 +171,22 @@ def _of_gpus(filters: Filters) -> dict[str, str]:
     return {name: getattr(filters, name) for name in ("region", "cluster") if getattr(filters, name)}
 
 
-def _context(filters: Filters, found: Energy, health: EnergyHealth | None, here: list[ClusterPower]) -> dict[str, Any]:
+def _context(
+    filters: Filters, found: Energy | None, health: EnergyHealth | None, here: list[ClusterPower]
+) -> dict[str, Any]:
     page: dict[str, Any] = {
         "filters": filters,
         "by_label": (BY.choices or {})[filters.option(BY)].lower(),
-        "end": found.hours.end,
-        "start": found.hours.start,
-        "settled": found.settled,
+        "span": filters.label,
         "reading": health is None,
+        "reading_all": found is None,
         "coefficients": shown.coefficients(health.coefficients) if health else [],
         "any": False,
         "power": bool(here),
         "tiles": shown.power_tiles(here),
     }
-    report, places = found.by_tenant, found.by_place
-    if report is None or places is None or not report.rows:
+    report, places = (found.by_tenant, found.by_place) if found else (None, None)
+    if found is None or report is None or places is None or not report.rows:
         return page
     tables = [("tenant", "By customer", shown.rows(report, "tenant"))]
     tables += [
@@ -208,24 +206,24 @@ def _context(filters: Filters, found: Energy, health: EnergyHealth | None, here:
     }
 
 
-def _figures(filters: Filters, found: Energy, power: Power | None) -> dict[str, Figure]:
-    """`power` None: not read yet."""
+def _figures(filters: Filters, hours: Hours, found: Energy | None, power: Power | None) -> dict[str, Figure]:
+    """What is None is not read yet."""
     drawn = {"chart-power": figures.power_figure(*(power or ([], [])))}
     if power is None:
         drawn["chart-power"] |= {"reading": True}
-    hours = found.hours
     if hours.empty:
         return drawn
     by_tenant = filters.option(BY) == "tenant"
     step = tenant_step(hours) if by_tenant else hours.step
     shown_at = [hours.start + n * step for n in range(-((hours.start - hours.end) // step))]
-    draw: dict[str, Callable[[], Figure]] = {
-        "chart-energy": lambda: figures.energy_figure(found.points, shown_at, step),
-        "chart-joules": lambda: figures.joules_figure(found.models, hours.steps),
-        "chart-joules-all": lambda: figures.joules_per_token_figure(found.models, hours.steps),
-        "chart-idle": lambda: figures.shares_figure(found.models, hours.steps),
+    points, models = (found.points, found.models) if found else ([], [])
+    settled = {
+        "chart-energy": figures.energy_figure(points, shown_at, step),
+        "chart-joules": figures.joules_figure(models, hours.steps),
+        "chart-joules-all": figures.joules_per_token_figure(models, hours.steps),
+        "chart-idle": figures.shares_figure(models, hours.steps),
     }
-    return drawn | {place: one() for place, one in draw.items()}
+    return drawn | {place: one if found else one | {"reading": True} for place, one in settled.items()}
 
 
 PAGE = Page(

@@ -42,6 +42,11 @@ def engines_now(*, glance: bool = False) -> Engines:
     return SHELF.kept("fleet-engines", GLANCE_FRESH_S if glance else FRESH_S, _engines)
 
 
+def engines_at_hand() -> bool:
+    """Whether a glance at them would not have to read."""
+    return SHELF.at_hand("fleet-engines", GLANCE_FRESH_S)
+
+
 def gpus_now(*, glance: bool = False) -> Gpus:
     return SHELF.kept("fleet-gpus", GLANCE_FRESH_S if glance else FRESH_S, _gpus)
 

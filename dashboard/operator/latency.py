@@ -20,7 +20,7 @@ from dashboard.operator.latency_read import (
     Series,
 )
 from dashboard.operator.pages import Ids, Page, Shown
-from dashboard.operator.together import together
+from dashboard.operator.together import Gather, InTime, together
 from metering.public import HISTOGRAM_EDGES, HistogramPoint, ObjectiveState
 
 LENGTH_CHARTS = {"input_tokens": "chart-input", "output_tokens": "chart-output"}
@@ -28,28 +28,29 @@ LATENCY_CHARTS = {"ttft_ms": "chart-ttft", "tpot_ms": "chart-tpot", "e2e_ms": "c
 
 
 def _read(filters: Filters, ids: Ids) -> Shown:
-    return _shown(Reader(filters, latency_read.moment()))
+    return _shown(Reader(filters, latency_read.moment()), together)
 
 
 def _glance(filters: Filters, ids: Ids) -> Shown:
-    return _shown(Reader(filters, latency_read.moment(), quick=True))
+    return _shown(Reader(filters, latency_read.moment(), quick=True), InTime())
 
 
-def _shown(reader: Reader) -> Shown:
+def _shown(reader: Reader, gather: Gather) -> Shown:
+    """What `gather` gives up is shown as still being read."""
     filters, now = reader.filters, reader.now
     measures = (latency_read.measure_of(filters), *LENGTH_CHARTS)
-    objectives, recent, series, groups, slowest, *spreads = together(
+    objectives, series, recent, groups, slowest, *spreads = gather(
         lambda: latency_read.objectives(filters, now),
-        lambda: latency_read.recent(filters.scope, now),
         reader.series,
+        lambda: latency_read.recent(filters.scope, now),
         reader.groups,
         reader.slowest,
         *(partial(reader.spread, one) for one in measures),
     )
     group = filters.option(GROUP)
-    any_requests = any(point.counts.requests for point in series.points)
+    any_requests = any(point.counts.requests for point in series.points) if series else False
     context: dict[str, Any] = {
-        "tiles": latency_shown.tiles(recent, objectives.states),
+        "tiles": latency_shown.tiles(recent, objectives.states) if recent else [],
         "rows": latency_shown.rows(filters, group, groups.rows, groups.before) if groups else [],
         "rows_read": groups is not None,
         "group": GROUPS[group],
@@ -62,18 +63,19 @@ def _shown(reader: Reader) -> Shown:
         "slowest_read": slowest is not None,
         "measure_label": MEASURES[filters.option(MEASURE)],
         "any_requests": any_requests,
-        "ever": any_requests or latency_read.ever(),
+        "ever": any_requests or series is None or latency_read.ever(),
     }
     return Shown(now, context, _figures(filters, series, objectives, dict(zip(measures, spreads, strict=True))))
 
 
 def _figures(
-    filters: Filters, series: Series, objectives: Objectives, spreads: Mapping[str, list[HistogramPoint] | None]
+    filters: Filters, series: Series | None, objectives: Objectives, spreads: Mapping[str, list[HistogramPoint] | None]
 ) -> dict[str, Figure]:
     measure = latency_read.measure_of(filters)
     limits = {one: _limits(filters, one, objectives.states) for one in LATENCIES}
+    points, before = (series.points, series.before) if series else ([], [])
     charts = {
-        chart: figures_latency.percentiles_figure(one, series.points, series.before, limits[one])
+        chart: _read_or_not(figures_latency.percentiles_figure(one, points, before, limits[one]), series)
         for one, chart in LATENCY_CHARTS.items()
     }
     charts["chart-spread"] = _spread(spreads[measure], measure, limits[measure])
@@ -87,7 +89,11 @@ def _spread(points: list[HistogramPoint] | None, measure: str, limits: Sequence[
     """`points` None: not read yet."""
     unit, divisor = figures_latency.UNITS.get(measure, ("tokens", 1))
     figure = figures_latency.heat_figure(points or [], HISTOGRAM_EDGES[measure], unit, divisor=divisor, limits=limits)
-    return figure if points is not None else figure | {"reading": True}
+    return _read_or_not(figure, points)
+
+
+def _read_or_not(figure: Figure, read: object) -> Figure:
+    return figure | {"reading": True} if read is None else figure
 
 
 def _limits(filters: Filters, measure: str, states: list[ObjectiveState]) -> list[Limit]:

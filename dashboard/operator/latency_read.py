@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from dashboard.operator.before import series_before
 from dashboard.operator.filters import SCOPE, Filters, Option, Window
 from dashboard.operator.shelf import SHELF
 from metering.public import (
@@ -89,7 +90,8 @@ class Reader:
     def series(self) -> Series:
         def read() -> Series:
             window, scope = self._window, self.filters.scope
-            return Series(_series(scope, window), _series(scope, window.previous) if self.filters.compare else [])
+            points = live_series(scope, window.start, window.step, window.end)
+            return Series(points, series_before(scope, window) if self.filters.compare else [])
 
         return SHELF.kept(("latency-series", replace(self.filters, options=())), self.filters.refresh_s, read)
 
@@ -170,10 +172,6 @@ def _concerns(state: ObjectiveState, filters: Filters) -> bool:
     return all(
         not getattr(state.scope, name) or getattr(filters, name) in {"", getattr(state.scope, name)} for name in SCOPE
     )
-
-
-def _series(scope: LiveScope, window: Window) -> list[LivePoint]:
-    return live_series(scope, window.start, window.step, window.end)
 
 
 def _groups(scope: LiveScope, window: Window, group: str) -> list[LiveGroup]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from dashboard.operator import state_reading, today
+from dashboard.operator.before import series_before
 from dashboard.operator.filters import Filters, Option, Window
-from dashboard.operator.fleet_reading import together
 from dashboard.operator.overview_fleet import FleetHistory, FleetNow, fleet_history, fleet_now, fleet_then
 from dashboard.operator.overview_fleet import at_hand as fleet_at_hand
 from dashboard.operator.shelf import SHELF
 from dashboard.operator.state import Signals
+from dashboard.operator.together import Gather, InTime, together
 from metering.public import (
     GpuPoint,
     LiveCounts,
@@ -87,7 +88,7 @@ class Overview:
     filters: Filters
     now: Now
     freshness: Freshness
-    fleet: FleetNow
+    fleet: FleetNow | None
     history: History | None = None
     fleet_history: FleetHistory | None = None
     before: Before | None = None
@@ -113,7 +114,7 @@ class Overview:
 def glance(filters: Filters) -> Overview:
     """As `read`, but of the histories only what is at hand, if it is some seconds old: a page is to be there at once, and hears better
     by the stream within a second."""
-    found, fresh_s = _read(filters), max(filters.refresh_s, GLANCE_FRESH_S)
+    found, fresh_s = _read(filters, InTime(), glance=True), max(filters.refresh_s, GLANCE_FRESH_S)
     if SHELF.at_hand(("overview-history", filters), fresh_s):
         found = replace(found, history=_history_kept(filters, fresh_s))
     return replace(found, fleet_history=fleet_history(filters)) if fleet_at_hand(filters) else found
@@ -121,7 +122,7 @@ def glance(filters: Filters) -> Overview:
 
 def read(filters: Filters) -> Overview:
     """Raises ClickHouseUnavailable or ClickHouseRefused if the figures cannot be read."""
-    found = _read(filters)
+    found = _read(filters, together)
     return replace(
         found,
         history=_history_kept(filters, filters.refresh_s),
@@ -130,16 +131,20 @@ def read(filters: Filters) -> Overview:
     )
 
 
-def _read(filters: Filters) -> Overview:
+def _read(filters: Filters, gather: Gather, *, glance: bool = False) -> Overview:
+    """`glance`: also with what is said of all that is some seconds old."""
     scope = filters.scope
-    now = SHELF.kept(("overview-now", scope), PULSE_FRESH_S, lambda: _now(scope))
-    freshness = SHELF.kept("overview-freshness", PULSE_FRESH_S, _freshness)
+    now, fleet = gather(
+        lambda: SHELF.kept(("overview-now", scope), PULSE_FRESH_S, lambda: _now(scope)),
+        lambda: fleet_now(filters, glance=glance),
+    )
+    freshness = SHELF.kept("overview-freshness", GLANCE_FRESH_S if glance else PULSE_FRESH_S, _freshness)
     return Overview(
         filters,
         now,
         freshness,
-        fleet_now(filters),
-        state=state_reading.signals(scope, freshness.newest, ever=freshness.ever),
+        fleet,
+        state=state_reading.signals(scope, freshness.newest, ever=freshness.ever, glance=glance),
         record=SHELF.kept("token-record", RECORD_FRESH_S, lambda: token_record(datetime.now(UTC))),
         objectives=SHELF.kept("objectives", OBJECTIVES_FRESH_S, lambda: objective_states(datetime.now(UTC))),
         money=today.money(filters.tenant),
@@ -201,7 +206,7 @@ def _earlier(filters: Filters, window: Window) -> list[LivePoint]:
     """The series of the range before, at the times of this one."""
     back = window.previous
     moved = window.start - back.start
-    points = live_series(filters.scope, back.start, back.step, back.end)
+    points = series_before(filters.scope, window)
     # The last one ends within a step, whose rows are of the whole step.
     whole = [point for point in points if point.end - point.start == back.step]
     return [replace(point, start=point.start + moved, end=point.end + moved) for point in whole]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from dashboard.operator.filters import Filters
 from dashboard.operator.fleet_reading import engines_now, gpus_in, gpus_now, together
@@ -43,10 +44,11 @@ class FleetHistory:
     before: list[tuple[datetime, GpuPoint]] | None = None
 
 
-def fleet_now(filters: Filters) -> FleetNow:
+def fleet_now(filters: Filters, *, glance: bool = False) -> FleetNow:
     """Of the region, cluster and model that are chosen. Raises ClickHouseUnavailable or ClickHouseRefused, as all here."""
     # Only of a model it takes engines to say which GPUs are its.
-    gpus, engines = together(gpus_now, engines_now) if filters.model else (gpus_now(), None)
+    read = partial(gpus_now, glance=glance), partial(engines_now, glance=glance)
+    gpus, engines = together(*read) if filters.model else (gpus_now(glance=glance), None)
     found = gpus_in(gpus, engines.found if engines else (), filters)
     return summed([one for one in found.found if gpus.at - one.at < SEEN])
 

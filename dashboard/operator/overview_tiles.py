@@ -15,6 +15,7 @@ from metering.public import LiveScope, ObjectiveState, Quantiles
 
 MANY_TIMES = 10  # from here on percentages say less than times
 LATENCY_LABELS = {"ttft": "TTFT p95", "tpot": "TPOT p95", "e2e": "End to end p95"}
+JOULES = "J per output token"
 PAGE_OF = {
     "requests": "latency",
     "input": "tenants",
@@ -151,6 +152,10 @@ def _down(percent: float) -> str:
 
 def _fleet(found: Overview) -> Iterator[Tile]:
     fleet, before, ago = found.fleet, found.before.gpus if found.before else None, _ago(found)
+    if fleet is None:
+        for key, label in (("gpus", "GPUs busy"), ("power", "Power"), ("joules", JOULES)):
+            yield Tile(key, label, formats.NOTHING, "", "being read")
+        return
     active = f"SMs active {fleet.active * 100:.0f} %" if fleet.active is not None else "no GPU reports"
     busy = formats.NOTHING if fleet.busy is None else formats.whole(fleet.busy)
     was = f"{before.sm_active * 100:.0f} % {ago} before" if before and before.sm_active is not None else ""
@@ -164,21 +169,26 @@ def _fleet(found: Overview) -> Iterator[Tile]:
         yield Tile(
             "power", "Power", _kw(drawn), of, share, change=change(drawn, before.power_w if before else None, ago)
         )
-    yield _joules(found, before.power_w if before else None)
+    yield _joules(found, drawn, before.power_w if before else None)
 
 
-def _joules(found: Overview, power_before: float | None) -> Tile:
+def _joules(found: Overview, power_w: float | None, power_before: float | None) -> Tile:
     """Power of the GPUs over tokens of the last minute: idle time is in it. Of one customer or tier it is not known from this."""
-    name, filters = "J per output token", found.filters
+    filters = found.filters
     if filters.tenant or filters.tier:
-        return Tile("joules", name, formats.NOTHING, "", "of all customers and tiers only")
-    joules = _per_token(found.fleet.power_w, found.now.pulse.output_tokens, found.now.pulse.seconds)
+        return Tile("joules", JOULES, formats.NOTHING, "", "of all customers and tiers only")
+    joules = _per_token(power_w, found.now.pulse.output_tokens, found.now.pulse.seconds)
     counts = found.before.recent.counts if found.before else None
     then = _per_token(power_before, counts.output_tokens, counts.seconds) if counts else None
     if joules is None:
-        return Tile("joules", name, formats.NOTHING, "", "needs power and tokens")
+        return Tile("joules", JOULES, formats.NOTHING, "", "needs power and tokens")
     return Tile(
-        "joules", name, formats.rate(joules), "J", "last 60 s, idle included", change=change(joules, then, _ago(found))
+        "joules",
+        JOULES,
+        formats.rate(joules),
+        "J",
+        "last 60 s, idle included",
+        change=change(joules, then, _ago(found)),
     )
 
 

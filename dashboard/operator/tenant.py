@@ -11,13 +11,14 @@ from dashboard.operator import neighbours, tenant_read, tenant_shown, tenants_re
 from dashboard.operator.filters import Filters
 from dashboard.operator.pages import Ids, NotThere, Page, Shown
 from dashboard.operator.tenant_read import SCOPE, Drew, Earned, Used
+from dashboard.operator.together import InTime, nothing
 from metering.contracts import TenantInfo
 from metering.public import tenant
 
 
 def _read(filters: Filters, ids: Ids) -> Shown:
     now, info = datetime.now(UTC), _tenant(ids)
-    used, drew = tenant_read.used(filters, info.key, now), tenant_read.drew(filters, info.key, now)
+    used, drew = tenant_read.used(filters, info.key, now)(), tenant_read.drew(filters, info.key, now)
     earned = None if drew.hours.empty else tenant_read.earned(info.key, drew.hours)
     near = [one for one in neighbours.neighbours(replace(filters, tenant=""), now) if one.tenant == info.key]
     reading = earned is None and not drew.hours.empty
@@ -25,9 +26,9 @@ def _read(filters: Filters, ids: Ids) -> Shown:
 
 
 def _glance(filters: Filters, ids: Ids) -> Shown:
-    """Without money and neighbours, and without energy if that is not at hand: they come by the stream."""
-    now, info = datetime.now(UTC), _tenant(ids)
-    used = tenant_read.used(filters, info.key, now)
+    """Without money and neighbours, without energy if that is not at hand, and without usage if that is not there in time."""
+    now, info, gather = datetime.now(UTC), _tenant(ids), InTime()
+    _, used = gather(nothing, tenant_read.used(filters, info.key, now))
     drew = tenant_read.drew_at_hand(filters, info.key, now)
     return _shown(info, filters, (used, drew, None), [], now, reading=True)
 
@@ -42,7 +43,7 @@ def _tenant(ids: Ids) -> TenantInfo:
 def _shown(
     info: TenantInfo,
     filters: Filters,
-    found: tuple[Used, Drew, Earned | None],
+    found: tuple[Used | None, Drew, Earned | None],
     near: Sequence[neighbours.Shown],
     now: datetime,
     *,
@@ -52,13 +53,14 @@ def _shown(
     lines = tenant_shown.money(earned.total) if earned else {}
     context: dict[str, Any] = {
         "tenant": info,
-        "window": used.window,
+        "window": used.window if used else tenants_read.window_of(filters, now),
         "hours": None if drew.hours.empty else drew.hours,
         "reading": reading,
-        "tiles": tenant_shown.tiles(used, drew, earned),
+        "counting": used is None,
+        "tiles": tenant_shown.tiles(used, drew, earned) if used else [],
         "tables": [
-            ("model", "By model", tenant_shown.parts(used.parts["model"], drew.by_place, "model", lines)),
-            ("tier", "By tier", tenant_shown.parts(used.parts["tier"], drew.by_place, "tier")),
+            (name, f"By {name}", tenant_shown.parts(used.parts[name], drew.by_place, name, lines) if used else [])
+            for name in tenant_read.PARTS
         ],
         "projects": tenant_shown.projects(earned.projects) if earned else [],
         "neighbours": near,
@@ -68,11 +70,14 @@ def _shown(
     return Shown(now, context, _figures(used, drew))
 
 
-def _figures(used: Used, drew: Drew) -> dict[str, Figure]:
-    drawn = figures_tenants.usage_figures(used.own)
+def _figures(used: Used | None, drew: Drew) -> dict[str, Figure]:
+    own, everybodys = (used.own, used.everybodys) if used else ([], [])
+    drawn = figures_tenants.usage_figures(own)
     for measure, unit, divisor in (("ttft_ms", "ms", 1), ("tpot_ms", "ms / token", 1), ("e2e_ms", "s", 1000)):
         place = f"chart-{measure.removesuffix('_ms')}"
-        drawn[place] = figures_tenants.latency_figure(used.own, used.everybodys, measure, unit, divisor)
+        drawn[place] = figures_tenants.latency_figure(own, everybodys, measure, unit, divisor)
+    if used is None:
+        drawn = {place: one | {"reading": True} for place, one in drawn.items()}
     if drew.hours.empty:
         return drawn
     step = tenants_read.energy_step(drew.hours)

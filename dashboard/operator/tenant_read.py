@@ -1,5 +1,6 @@
 """What the page of one customer reads, each part once for all who look at the same."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -67,7 +68,9 @@ class Earned:
     projects: list[CostRow]
 
 
-def used(filters: Filters, key: str, now: datetime) -> Used:
+def used(filters: Filters, key: str, now: datetime) -> Callable[[], Used]:
+    """For any thread."""
+
     def read() -> Used:
         window = tenants_read.window_of(filters, now)
         scope, step = _scope(filters, key), tenants_read.step_of(filters, window, now)
@@ -80,7 +83,7 @@ def used(filters: Filters, key: str, now: datetime) -> Used:
         )
         return Used(window, next(iter(usages), None), latency, own, everybodys, dict(zip(PARTS, parts, strict=True)))
 
-    return SHELF.kept(("tenant-used", key, _plain(filters)), tenants_read.fresh(filters), read)
+    return partial(SHELF.kept, ("tenant-used", key, _plain(filters)), tenants_read.fresh(filters), read)
 
 
 def drew(filters: Filters, key: str, now: datetime) -> Drew:

@@ -13,8 +13,8 @@ from dashboard.operator.aside import ASIDE
 from dashboard.operator.filters import Filters, Option, UnknownFilter
 from dashboard.operator.pages import Ids, Page, Shown
 from dashboard.operator.tenants_read import Counted
-from dashboard.operator.together import together
-from metering.public import TenantLatency, tenant_latencies, tenant_names
+from dashboard.operator.together import InTime, nothing, together
+from metering.public import TenantLatency, TenantStep, tenant_latencies, tenant_names
 
 LENGTH = 100
 TRUE_S = 120.0  # what is read aside, until a newer reading is there
@@ -56,12 +56,13 @@ class Slow:
 
 def _read(filters: Filters, ids: Ids) -> Shown:
     now = datetime.now(UTC)
-    found = tenants_read.counted(filters, now)
+    found = tenants_read.counted(filters, tenants_read.settled_hours(filters, now), now)()
     slow = ASIDE.latest(
         ("tenants-slow", filters), tenants_read.slow_fresh(filters), TRUE_S, lambda: _slow(filters, found)
     )
     near = neighbours.shown(neighbours.neighbours(filters, now))
-    return Shown(now, _context(filters, found, slow, near), _figures(filters, found, now, whole=True))
+    tokens = tenants_read.token_steps(filters, found, now)
+    return Shown(now, _context(filters, found, slow, near), _figures(filters, found, tokens, now, whole=True))
 
 
 def _slow(filters: Filters, found: Counted) -> Slow:
@@ -76,10 +77,17 @@ def _slow(filters: Filters, found: Counted) -> Slow:
 
 
 def _glance(filters: Filters, ids: Ids) -> Shown:
-    """Without latency, money, neighbours and the share of capacity over time; and without rows where money decides on their order."""
-    now = datetime.now(UTC)
-    found = tenants_read.counted(filters, now)
-    return Shown(now, _context(filters, found, None, []), _figures(filters, found, now, whole=False))
+    """Without latency, money, neighbours and the share of capacity over time; without rows where money decides on their order; and without
+    what is not there in time."""
+    now, gather = datetime.now(UTC), InTime()
+    hours = tenants_read.settled_hours(filters, now)
+    _, found = gather(nothing, tenants_read.counted(filters, hours, now))
+    if found is None:
+        empty = Counted(tenants_read.window_of(filters, now), hours, (), ())
+        context = _context(filters, empty, None, []) | {"tiles": [], "ever": True, "counting": True}
+        return Shown(now, context, _figures(filters, empty, None, now, whole=False))
+    _, tokens = gather(nothing, lambda: tenants_read.token_steps(filters, found, now))
+    return Shown(now, _context(filters, found, None, []), _figures(filters, found, tokens, now, whole=False))
 
 
 def _keys(filters: Filters, found: Counted, money: MarginReport | None) -> list[str]:
@@ -139,17 +147,19 @@ def _page_link(filters: Filters, number: int) -> str:
     return urlencode([*pairs, (NUMBER.name, str(number))] if number > 1 else pairs)
 
 
-def _figures(filters: Filters, found: Counted, now: datetime, *, whole: bool) -> dict[str, Figure]:
-    """`whole`: also what has to be read first."""
+def _figures(
+    filters: Filters, found: Counted, tokens: list[TenantStep] | None, now: datetime, *, whole: bool
+) -> dict[str, Figure]:
+    """`tokens` None: not read yet. `whole`: also what has to be read first."""
     window, hours = found.window, found.hours
     step, by = tenants_read.step_of(filters, window, now), tenants_read.energy_step(hours)
     known = whole or tenants_read.capacity_at_hand(filters)
-    tokens = tenants_read.token_steps(filters, found, now)
+    usage = figures.tokens_figure(tokens or [], tenants_read.steps(window.start, window.end, step), step, now)
     points = tenants_read.capacity(filters, found) if known else []
     at = tenants_read.steps(hours.start, hours.end, by) if points else []
     shares = figures.capacity_figure(points, at, by)
     return {
-        "chart-tokens": figures.tokens_figure(tokens, tenants_read.steps(window.start, window.end, step), step, now),
+        "chart-tokens": usage | {"reading": True} if tokens is None else usage,
         "chart-capacity": shares if known else shares | {"reading": True},
     }
 

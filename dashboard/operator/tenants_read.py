@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from billing.contracts import MarginReport, MarginRow
@@ -77,20 +78,24 @@ def only(filters: Filters) -> dict[str, str]:
     return {name: getattr(filters, name) for name in SCOPE if getattr(filters, name)}
 
 
-def counted(filters: Filters, now: datetime) -> Counted:
+def settled_hours(filters: Filters, now: datetime) -> Hours:
+    return hours_of(filters, energy_settled().hour, now)
+
+
+def counted(filters: Filters, hours: Hours, now: datetime) -> Callable[[], Counted]:
+    """For any thread: what PostgreSQL has to say is asked now. `hours`: of `settled_hours`."""
+    energy = (
+        _no_points
+        if hours.empty
+        else energy_series_asked(hours.start, hours.end, hours.end - hours.start, group="tenant", only=only(filters))
+    )
+
     def read() -> Counted:
-        window, hours = window_of(filters, now), hours_of(filters, energy_settled().hour, now)
-        energy = (
-            _no_points
-            if hours.empty
-            else energy_series_asked(
-                hours.start, hours.end, hours.end - hours.start, group="tenant", only=only(filters)
-            )
-        )
+        window = window_of(filters, now)
         usages, points = together(lambda: tenant_usage(filters.scope, window), energy)
         return Counted(window, hours, tuple(usages), tuple(points))
 
-    return SHELF.kept(("tenants", plain(filters)), fresh(filters), read)
+    return partial(SHELF.kept, ("tenants", plain(filters), hours), fresh(filters), read)
 
 
 def _no_points() -> list[EnergyPoint]:

@@ -30,10 +30,12 @@ class Sums:
 
 @dataclass(frozen=True)
 class MonthOfUsage:
-    """`by_model` the largest first, `by_day` in order with the days without usage, `tokens` for each model a number a day."""
+    """`priced`: what the part of the usage that has a price costs. `by_model` the largest first, `by_day` in order with the days without
+    usage, `tokens` for each model a number a day."""
 
     currency: str
     total: Sums
+    priced: Decimal
     by_model: list[tuple[str, Sums]]
     by_day: list[tuple[date, Sums]]
     tokens: dict[str, list[int]]
@@ -48,7 +50,7 @@ def month_of_usage(tenant: str, currency: str, period: Period, midnights: Sequen
     by_model.sort(key=lambda item: (-item[1].tokens, item[0]))
     by_day = [(midnight.date(), sums(row for row in rows if row.window_start == midnight)) for midnight in midnights]
     tokens = {name: _daily(rows, name, midnights) for name, _ in by_model}
-    return MonthOfUsage(currency, sums(rows), by_model, by_day, tokens, rows)
+    return MonthOfUsage(currency, sums(rows), total(row.priced_cost for row in rows), by_model, by_day, tokens, rows)
 
 
 def sums(rows: Iterable[CostRow]) -> Sums:
@@ -60,14 +62,14 @@ def sums(rows: Iterable[CostRow]) -> Sums:
 
 
 def _cost(rows: Sequence[CostRow]) -> Decimal | None:
+    costs = [row.cost for row in rows if row.cost is not None]
+    return total(costs) if len(costs) == len(rows) else None
+
+
+def total(costs: Iterable[Decimal]) -> Decimal:
     with localcontext() as context:
         context.prec = EXACT_DIGITS  # the default of 28 would round without a word
-        total = Decimal(0)
-        for row in rows:
-            if row.cost is None:
-                return None
-            total += row.cost
-        return total
+        return sum(costs, Decimal(0))
 
 
 def _daily(rows: Sequence[CostRow], model: str, midnights: Sequence[datetime]) -> list[int]:

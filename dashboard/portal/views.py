@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from billing.contracts import CostToDate
-from billing.public import cost_to_date, invoices, payable, plain
+from billing.contracts import CostRow
+from billing.public import invoices, payable, plain
 from dashboard import csv, figures
 from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, customer_named, only
 from dashboard.formats import words
@@ -81,22 +81,18 @@ def _usage_page(request: HttpRequest, info: TenantInfo, section: str) -> HttpRes
 def _figures_of(info: TenantInfo, shown: Month, now: datetime) -> dict[str, Any]:
     midnights = days(shown.period, now)
     usage = month_of_usage(info.key, info.currency, shown.period, midnights)
-    amount, unpriced = usage.total.cost, []
-    if amount is None:  # what has a price is worth a second reading only then
-        cost = cost_to_date(info.key, shown.period)
-        amount, unpriced = cost.amount, _unpriced(cost)
     return {
         "as_of": now,
         "usage": usage,
-        "amount": payable(amount, info.currency),
-        "unpriced": unpriced,
+        "amount": payable(usage.priced, info.currency),
+        "unpriced": _unpriced(usage.rows),
         "figures": {"chart-daily": figures.daily_figure([day for day, _ in usage.by_day], usage.tokens)},
     }
 
 
-def _unpriced(cost: CostToDate) -> list[str]:
+def _unpriced(rows: Iterable[CostRow]) -> list[str]:
     """Models and kinds without a price, each once."""
-    return sorted({f"{one.model} ({words(one.kind)})" for one in cost.unpriced})
+    return sorted({f"{row.groups['model']} ({words(kind)})" for row in rows for kind in row.unpriced_kinds})
 
 
 def _usage_csv(request: HttpRequest, info: TenantInfo) -> HttpResponse:

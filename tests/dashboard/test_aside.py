@@ -1,10 +1,12 @@
 """Readings that are taken aside."""
 
 import threading
+import time
 
 import pytest
 
-from dashboard.operator.aside import Aside
+from dashboard.operator import aside as asides
+from dashboard.operator.aside import AT_ONCE, Aside
 
 pytestmark = pytest.mark.django_db  # a thread closes its connections
 
@@ -53,3 +55,21 @@ def test_a_failure_is_told_to_the_next_who_asks_and_then_it_is_tried_again() -> 
     aside.clear()
     assert aside.latest("a", 60, 60, lambda: 2) is None
     aside.settle()
+
+
+def test_what_nobody_asks_for_any_more_when_its_turn_comes_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    aside, go, read = Aside(), threading.Event(), []
+    for number in range(AT_ONCE):
+        aside.latest(number, 60, 60, lambda: go.wait(10))
+    aside.latest("left", 60, 60, lambda: read.append("left"))
+    aside.latest("wanted", 60, 60, lambda: read.append("wanted"))
+    monkeypatch.setattr(asides, "WANTED_S", 0.2)
+    time.sleep(0.3)
+    aside.latest("wanted", 60, 60, lambda: read.append("twice"))
+    go.set()
+    aside.settle()
+    assert read == ["wanted"]
+    monkeypatch.undo()
+    aside.latest("left", 60, 60, lambda: read.append("after all"))
+    aside.settle()
+    assert read == ["wanted", "after all"]

@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 
 from dashboard.operator import latency, latency_request
+from dashboard.operator.before import series_before
 from dashboard.operator.filters import Filters
 from dashboard.operator.pages import reading
 from dashboard.operator.shelf import SHELF
@@ -16,6 +17,7 @@ from metering.clickhouse import client
 from metering.contracts import TenantInfo
 from metering.objectives import counting
 from metering.objectives.definitions import set_objective
+from metering.public import LiveScope
 from tests.dashboard.conftest import LogIn
 from tests.dashboard.latency_rows import ENGINE, NODE, engine_minutes, requests
 from tests.metering.rows import insert_requests, request_key, settled
@@ -119,8 +121,8 @@ def test_the_table_is_by_what_was_chosen_and_its_rows_narrow_the_page(
 def test_a_comparison_lays_the_period_before_beneath_and_says_how_p95_changed(
     tenant: TenantInfo, log_in: LogIn
 ) -> None:
-    at = now()
-    window = Filters().window(at)
+    # Not on a whole second: at a whole minute the period would have a step less than the page's.
+    window = Filters().window(now() + timedelta(milliseconds=1))
     for when, ttft in ((window.previous.start + 50 * MINUTE, 100.0), (window.start + 50 * MINUTE, 150.0)):
         insert_requests(tenant.key, *({"id": f"{ttft}-{n}", "time": when, "ttft_ms": ttft} for n in range(20)))
     page = opened(log_in, tenant=tenant.key, compare="previous")
@@ -131,6 +133,31 @@ def test_a_comparison_lays_the_period_before_beneath_and_says_how_p95_changed(
     assert before["x"] == after["x"]
     assert before["y"].index(next(y for y in before["y"] if y)) == after["y"].index(next(y for y in after["y"] if y))
     assert "+" not in part(opened(log_in, tenant=tenant.key), "table")
+
+
+def test_half_a_day_or_more_is_compared_with_the_hours_before(tenant: TenantInfo) -> None:
+    window = Filters("24h").window(now())
+    then = window.previous.start + timedelta(hours=5)
+    insert_requests(tenant.key, *({"id": str(n), "time": then, "ttft_ms": 100.0} for n in range(8)))
+    before = series_before(LiveScope(tenant=tenant.key), window)
+    assert [one.start for one in before] == window.previous.steps
+    assert before[-1].end == window.previous.end
+    found = {one.start: one for one in before if one.counts.requests}
+    assert found.keys() == {at for at in window.previous.steps if _hour(at) == _hour(then)}
+    for one in found.values():
+        assert one.counts.per_second(one.counts.requests) == pytest.approx(8 / 3600)
+        assert one.ttft_ms is not None
+        assert one.ttft_ms.p95 == pytest.approx(100, rel=0.02)
+    (trace,) = (
+        one
+        for one in figures(Filters("24h", tenant=tenant.key, compare="previous"))["chart-ttft"]["data"]
+        if one["uid"] == "before.ttft_ms.p95"
+    )
+    assert sum(1 for y in trace["y"] if y) == len(found)
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 def test_the_spread_holds_all_requests_of_each_step(tenant: TenantInfo) -> None:

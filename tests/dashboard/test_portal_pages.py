@@ -43,6 +43,16 @@ def test_usage_without_a_price_is_named_and_not_shown_as_a_cost(tenant: TenantIn
     assert "set_price" in text(log_in("finance").get(reverse("customer", args=[tenant.key])).content)
 
 
+def test_what_has_a_price_is_added_up_beside_what_has_none(tenant: TenantInfo, log_in: LogIn) -> None:
+    now = datetime.now(UTC)
+    priced = {"id": "1", "time": now, "ingested_at": now, "input_tokens": 3_000_000, "output_tokens": 0, "model": "m1"}
+    nameless = {"input_tokens": 5, "output_tokens": 7, "model": "unpriced-model"}
+    insert_requests(tenant.key, priced, priced | nameless | {"id": "2"}, priced | nameless | {"id": "3"})
+    page = text(log_in("customer", tenant.key).get(reverse("portal")).content)
+    assert "Cost to date 3.00 USD" in page
+    assert page.count("unpriced-model (input)") == page.count("unpriced-model (output)") == 1
+
+
 def test_a_month_without_usage_says_how_to_send_the_first_event(tenant: TenantInfo, log_in: LogIn) -> None:
     page = log_in("customer", tenant.key).get(reverse("portal"), {"month": "2025-02"}).content.decode()
     assert "No usage in February 2025" in page

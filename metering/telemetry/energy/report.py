@@ -145,16 +145,20 @@ def energy_series_asked(
     group: str = "",
     only: Mapping[str, str] | None = None,
     named: Sequence[str] = (),
-) -> Callable[[], list[EnergyPoint]]:
-    """The same in two, as energy_report_asked."""
+) -> Callable[..., list[EnergyPoint]]:
+    """The same in two, as energy_report_asked. What is returned takes other names, where these come of another reading."""
     _check(start, end, "total", (group,) if group else ())
     narrowed = tuple(sorted((only or {}).items()))
     names = {group, *dict(narrowed)} - {""}
     whole_days = (start.hour == 0 and not step % timedelta(days=1)) or step >= end - start
     window_s = DAY_S if whole_days else 3600
     read = sources(start, end, names, window_s=window_s, book=None, needs_tenant="tenant" in names)
-    query = EnergySteps(read, int(step.total_seconds()), group, narrowed, tuple(named))
-    return lambda: [_point(row) for row in client.run(query, timeout_s=TIMEOUT_S, max_rows=MOST_ROWS).rows]
+
+    def series(named: Sequence[str] = named) -> list[EnergyPoint]:
+        query = EnergySteps(read, int(step.total_seconds()), group, narrowed, tuple(named))
+        return [_point(row) for row in client.run(query, timeout_s=TIMEOUT_S, max_rows=MOST_ROWS).rows]
+
+    return series
 
 
 def _point(row: tuple[Any, ...]) -> EnergyPoint:
