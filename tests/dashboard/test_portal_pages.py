@@ -4,10 +4,12 @@ import csv
 import io
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from django.urls import reverse
 
+from billing.public import close_period, month, set_price
 from dashboard.portal.months import chosen, days, offered
 from metering.contracts import TenantInfo
 from tests.dashboard.conftest import LogIn
@@ -44,6 +46,7 @@ def test_usage_without_a_price_is_named_and_not_shown_as_a_cost(tenant: TenantIn
 
 
 def test_what_has_a_price_is_added_up_beside_what_has_none(tenant: TenantInfo, log_in: LogIn) -> None:
+    set_price(model="m1", kind="input", per_million=Decimal(1), currency="USD")
     now = datetime.now(UTC)
     priced = {"id": "1", "time": now, "ingested_at": now, "input_tokens": 3_000_000, "output_tokens": 0, "model": "m1"}
     nameless = {"input_tokens": 5, "output_tokens": 7, "model": "unpriced-model"}
