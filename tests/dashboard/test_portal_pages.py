@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from billing.public import close_period, month, set_price
+from billing.public import set_price
 from dashboard.portal.months import chosen, days, offered
 from metering.contracts import TenantInfo
 from tests.dashboard.conftest import LogIn
