@@ -70,12 +70,12 @@ def _reading(filters: Filters, gather: Gather, *, whole: bool) -> Shown:
     now = datetime.now(UTC)
     settled = energy_settled().hour
     hours = hours_of(filters, settled, now)
-    clusters, found, power = gather(
-        lambda: _clusters(now),
+    (clusters, there), found, power = gather(
+        lambda: (_clusters(now), _clusters(now, filters.region)),
         _kept(filters, hours),
         lambda: _power(filters, now) if whole or _power_at_hand(filters) else None,
     )
-    here = [one for one in _clusters(now, filters.region) if filters.cluster in {"", one.cluster}]
+    here = [one for one in there if filters.cluster in {"", one.cluster}]
     health = SHELF.kept(HEALTH, FRESH_S, lambda: energy_health(now)) if whole else None
     conserved = _conserved(filters, hours) if whole else None
     context = _context(filters, found, health, here) | shift.context(filters, clusters, now, whole=whole)

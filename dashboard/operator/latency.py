@@ -32,7 +32,7 @@ def _read(filters: Filters, ids: Ids) -> Shown:
 
 
 def _glance(filters: Filters, ids: Ids) -> Shown:
-    return _shown(Reader(filters, latency_read.moment(), quick=True), InTime())
+    return _shown(Reader(filters, latency_read.moment()), InTime())
 
 
 def _shown(reader: Reader, gather: Gather) -> Shown:

@@ -38,7 +38,6 @@ RECENT_FRESH_S = 0.9
 # Objectives are counted a few times a minute, and the slowest of a long range do not change by the second either.
 COUNTED_FRESH_S = 5.0
 SLOWEST_FRESH_S = 1.9
-SLOW_FROM_S = 1.5  # a history that may be older than this is one that takes long to read
 SHORTEST_BURN = timedelta(minutes=5)  # the burn rate of one minute is noise
 MOST_SLOW = 20
 
@@ -78,14 +77,10 @@ def recent(scope: LiveScope, now: datetime) -> LivePoint:
 
 @dataclass(frozen=True)
 class Reader:
-    """The page's history, each part kept by what it depends on, so that another table or measure reads itself alone.
-
-    `quick`: of the parts that may take long, only what is at hand; the others are None and come by the stream.
-    """
+    """The page's history, each part kept by what it depends on, so that another table or measure reads itself alone."""
 
     filters: Filters
     now: datetime
-    quick: bool = False
 
     def series(self) -> Series:
         def read() -> Series:
@@ -95,7 +90,7 @@ class Reader:
 
         return SHELF.kept(("latency-series", replace(self.filters, options=())), self.filters.refresh_s, read)
 
-    def groups(self) -> Groups | None:
+    def groups(self) -> Groups:
         group = self.filters.option(GROUP)
 
         def read() -> Groups:
@@ -105,7 +100,7 @@ class Reader:
 
         return self._kept(("latency-groups", replace(self.filters, options=()), group), read)
 
-    def spread(self, of: str) -> list[HistogramPoint] | None:
+    def spread(self, of: str) -> list[HistogramPoint]:
         """Of a latency or a length."""
 
         def read() -> list[HistogramPoint]:
@@ -114,7 +109,7 @@ class Reader:
 
         return self._kept(("latency-spread", self._alone, of), read)
 
-    def slowest(self) -> list[SlowRequest] | None:
+    def slowest(self) -> list[SlowRequest]:
         measure = measure_of(self.filters)
 
         def read() -> list[SlowRequest]:
@@ -133,11 +128,8 @@ class Reader:
     def _alone(self) -> Filters:
         return replace(self.filters, compare="", options=())
 
-    def _kept(self, key: Hashable, read: Callable[[], T], least_s: float = 0.0) -> T | None:
-        fresh = max(self.filters.refresh_s, least_s)
-        if self.quick and self.filters.refresh_s >= SLOW_FROM_S and not SHELF.at_hand(key, fresh):
-            return None
-        return SHELF.kept(key, fresh, read)
+    def _kept(self, key: Hashable, read: Callable[[], T], least_s: float = 0.0) -> T:
+        return SHELF.kept(key, max(self.filters.refresh_s, least_s), read)
 
 
 def ever() -> bool:

@@ -12,7 +12,7 @@ from dashboard.operator.overview_fleet import FleetHistory, FleetNow, fleet_hist
 from dashboard.operator.overview_fleet import at_hand as fleet_at_hand
 from dashboard.operator.shelf import SHELF
 from dashboard.operator.state import Signals
-from dashboard.operator.together import Gather, InTime, together
+from dashboard.operator.together import Gather, InTime, nothing, together
 from metering.public import (
     GpuPoint,
     LiveCounts,
@@ -112,12 +112,14 @@ class Overview:
 
 
 def glance(filters: Filters) -> Overview:
-    """As `read`, but of the histories only what is at hand, if it is some seconds old: a page is to be there at once, and hears better
-    by the stream within a second."""
-    found, fresh_s = _read(filters, InTime(), glance=True), max(filters.refresh_s, GLANCE_FRESH_S)
-    if SHELF.at_hand(("overview-history", filters), fresh_s):
-        found = replace(found, history=_history_kept(filters, fresh_s))
-    return replace(found, fleet_history=fleet_history(filters)) if fleet_at_hand(filters) else found
+    """As `read`, but some seconds old if that is at hand, and of the histories only what is there in time: a page is to be there at once,
+    and hears better by the stream within a second."""
+    in_time, fresh_s = InTime(), max(filters.refresh_s, GLANCE_FRESH_S)
+    found = _read(filters, in_time, glance=True)
+    at_hand = SHELF.at_hand(("overview-history", filters), fresh_s) and fleet_at_hand(filters)
+    gather: Gather = together if at_hand else in_time
+    _, history, fleet = gather(nothing, lambda: _history_kept(filters, fresh_s), lambda: fleet_history(filters))
+    return replace(found, history=history, fleet_history=fleet)
 
 
 def read(filters: Filters) -> Overview:
@@ -134,21 +136,24 @@ def read(filters: Filters) -> Overview:
 def _read(filters: Filters, gather: Gather, *, glance: bool = False) -> Overview:
     """`glance`: also with what is said of all that is some seconds old."""
     scope = filters.scope
-    now, fleet = gather(
-        lambda: SHELF.kept(("overview-now", scope), PULSE_FRESH_S, lambda: _now(scope)),
-        lambda: fleet_now(filters, glance=glance),
-    )
-    freshness = SHELF.kept("overview-freshness", GLANCE_FRESH_S if glance else PULSE_FRESH_S, _freshness)
-    return Overview(
-        filters,
-        now,
-        freshness,
-        fleet,
-        state=state_reading.signals(scope, freshness.newest, ever=freshness.ever, glance=glance),
-        record=SHELF.kept("token-record", RECORD_FRESH_S, lambda: token_record(datetime.now(UTC))),
-        objectives=SHELF.kept("objectives", OBJECTIVES_FRESH_S, lambda: objective_states(datetime.now(UTC))),
-        money=today.money(filters.tenant),
-    )
+
+    def all_but_fleet() -> Overview:
+        now = SHELF.kept(("overview-now", scope), PULSE_FRESH_S, lambda: _now(scope))
+        freshness = SHELF.kept("overview-freshness", GLANCE_FRESH_S if glance else PULSE_FRESH_S, _freshness)
+        return Overview(
+            filters,
+            now,
+            freshness,
+            None,
+            state=state_reading.signals(scope, freshness.newest, ever=freshness.ever, glance=glance),
+            record=SHELF.kept("token-record", RECORD_FRESH_S, lambda: token_record(datetime.now(UTC))),
+            objectives=SHELF.kept("objectives", OBJECTIVES_FRESH_S, lambda: objective_states(datetime.now(UTC))),
+            money=today.money(filters.tenant),
+        )
+
+    found: Overview
+    found, fleet = gather(all_but_fleet, lambda: fleet_now(filters, glance=glance))
+    return replace(found, fleet=fleet)
 
 
 def _now(scope: LiveScope) -> Now:

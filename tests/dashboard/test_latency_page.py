@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from dashboard.operator import latency, latency_request
+from dashboard.operator import latency, latency_request, together
 from dashboard.operator.before import series_before
 from dashboard.operator.filters import Filters
 from dashboard.operator.pages import reading
@@ -243,14 +243,7 @@ def test_the_slowest_are_listed_and_lead_to_their_stories(tenant: TenantInfo, lo
     slow = {"queue_ms": 500.0, "ttft_ms": 2000.0, "e2e_ms": 10_000.0, "tpot_ms": 20.0, "node": "n", "engine": "e"}
     insert_requests(tenant.key, {"id": "slow/1 ?", "time": at} | slow)
     insert_requests(tenant.key, {"id": "fast", "time": at, "e2e_ms": 5.0, "ttft_ms": 1.0})
-    first = opened(log_in, tenant=tenant.key, measure="e2e", range="6h")
-    assert "Looking for the slowest of 6 hours" in part(first, "slowest")
-    assert "Reading 6 hours of history" in part(first, "table")
-    filters = Filters("6h", tenant=tenant.key, options=(("measure", "e2e"),))
-    latency.PAGE.read(filters, ())
-    query = {"tenant": tenant.key, "measure": "e2e", "range": "6h"}
-    page = log_in("operator").get(reverse("operator-latency"), query).content.decode()
-
+    page = opened(log_in, tenant=tenant.key, measure="e2e", range="6h")
     assert 'aria-label="queue 5.0 %, prefill 15.0 %, decode 80.0 %"' in page
     link = re.search(r'href="(/operator/latency/request/[^"]+)"', page)
     assert link
@@ -368,19 +361,18 @@ def test_names_from_events_are_text(tenant: TenantInfo, log_in: LogIn) -> None:
 
 
 def test_what_takes_long_is_left_to_the_stream_and_shown_at_once_when_it_is_at_hand(
-    tenant: TenantInfo, log_in: LogIn
+    tenant: TenantInfo, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(together, "GLANCE_S", 0.0)
     requests(tenant.key, now(), timedelta(hours=20), 40)
     query = {"tenant": tenant.key, "range": "24h"}
     first = log_in("operator").get(reverse("operator-latency"), query)
     assert "Reading 24 hours" in text(first.content.decode())
+    assert "Looking for the slowest of 24 hours" in text(first.content.decode())
     charts = latency.PAGE.glance(Filters("24h", tenant=tenant.key), ()).figures  # type: ignore[misc]
-    assert {name for name, chart in charts.items() if chart.get("reading")} == {
-        "chart-spread",
-        "chart-input",
-        "chart-output",
-    }
+    assert {name for name, chart in charts.items() if chart.get("reading")} == CHARTS - {"chart-burn"}
     latency.PAGE.read(Filters("24h", tenant=tenant.key), ())
+    monkeypatch.setattr(together, "GLANCE_S", 10.0)
     again = text(log_in("operator").get(reverse("operator-latency"), query).content.decode())
     assert "Reading 24 hours" not in again
     assert "llama-3.1-70b" in again

@@ -11,6 +11,7 @@ from django.http import StreamingHttpResponse
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
+from dashboard.operator import together
 from dashboard.operator.filters import Filters
 from dashboard.operator.overview_page import PAGE
 from dashboard.operator.pages import reading
@@ -90,7 +91,10 @@ def test_a_range_without_requests_says_what_to_do(tenant: TenantInfo, log_in: Lo
 
 
 @pytest.mark.parametrize("span", ["1h", "30d"])
-def test_history_does_not_keep_the_page_waiting(tenant: TenantInfo, log_in: LogIn, span: str) -> None:
+def test_history_does_not_keep_the_page_waiting(
+    tenant: TenantInfo, log_in: LogIn, span: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "GLANCE_S", 0.0)
     requests_now(tenant.key, 1)
     assert "of history; it will be here in a moment" in at_first(tenant, log_in, range=span)
     assert "of history; it will be here in a moment" not in shown(tenant, log_in, range=span)
