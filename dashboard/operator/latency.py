@@ -63,7 +63,7 @@ def _shown(reader: Reader, gather: Gather) -> Shown:
         "slowest_read": slowest is not None,
         "measure_label": MEASURES[filters.option(MEASURE)],
         "any_requests": any_requests,
-        "ever": any_requests or series is None or latency_read.ever(),
+        "ever": any_requests or latency_read.ever(),
     }
     return Shown(now, context, _figures(filters, series, objectives, dict(zip(measures, spreads, strict=True))))
 

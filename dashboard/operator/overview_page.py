@@ -37,7 +37,7 @@ def _glance(filters: Filters, ids: Ids) -> Shown:
 
 
 def _shown(found: Overview) -> Shown:
-    context = {"tiles": tiles(found), "ever": found.freshness.ever or found.fleet is None or bool(found.fleet.gpus)}
+    context = {"tiles": tiles(found), "ever": found.freshness.ever or bool(found.fleet and found.fleet.gpus)}
     return Shown(found.now.at, context | state_context(found) | table_context(found), drawn(found))
 
 

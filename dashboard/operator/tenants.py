@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from billing.contracts import MarginReport
 from dashboard import figures_tenants as figures
 from dashboard.figures import Figure
-from dashboard.operator import neighbours, tenants_read, tenants_shown
+from dashboard.operator import latency_read, neighbours, tenants_read, tenants_shown
 from dashboard.operator.aside import ASIDE
 from dashboard.operator.filters import Filters, Option, UnknownFilter
 from dashboard.operator.pages import Ids, Page, Shown
@@ -84,7 +84,7 @@ def _glance(filters: Filters, ids: Ids) -> Shown:
     _, found = gather(nothing, tenants_read.counted(filters, hours, now))
     if found is None:
         empty = Counted(tenants_read.window_of(filters, now), hours, (), ())
-        context = _context(filters, empty, None, []) | {"tiles": [], "ever": True, "counting": True}
+        context = _context(filters, empty, None, []) | {"tiles": [], "ever": latency_read.ever(), "counting": True}
         return Shown(now, context, _figures(filters, empty, None, now, whole=False))
     _, tokens = gather(nothing, lambda: tenants_read.token_steps(filters, found, now))
     return Shown(now, _context(filters, found, None, []), _figures(filters, found, tokens, now, whole=False))

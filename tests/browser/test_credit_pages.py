@@ -15,7 +15,7 @@ from tests.billing.credit import applied, bought, charges, given, line
 from tests.browser.conftest import OpenBrowser
 from tests.metering.rows import insert_requests
 
-SHAPES = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
+SHAPES = [(1440, "dark"), (390, "light")]
 
 
 @pytest.fixture

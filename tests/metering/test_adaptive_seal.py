@@ -167,8 +167,8 @@ def test_nothing_is_late_for_the_first_seal(tenant_key: str) -> None:
 
 def test_ten_years_of_use_may_arrive_at_once(tenant_key: str, settings: Settings) -> None:
     settings.SEAL_MAX_EVENTS = 1000
-    months = [NOON.replace(year=year, month=month) for year in range(2016, 2026) for month in range(1, 13)]
-    for moment in months:
-        insert_requests(tenant_key, {"id": str(moment), "time": moment})
+    for year in range(2016, 2026):
+        months = [NOON.replace(year=year, month=month) for month in range(1, 13)]
+        insert_requests(tenant_key, *({"id": str(moment), "time": moment} for moment in months))
     settled(NOON + DAY)
     assert ledger.seal_usage(now=True).events == 120

@@ -169,9 +169,9 @@ def test_what_an_observing_key_sent_twice_stays_as_it_is(tenant_key: str) -> Non
 
 
 def test_a_correction_may_span_more_months_than_clickhouse_allows_by_default(tenant_key: str) -> None:
-    months = [NOON.replace(year=year, month=month) for year in range(2015, 2025) for month in range(1, 13)]
-    for moment in months:
-        insert_requests(tenant_key, {"id": str(moment), "time": moment})
+    for year in range(2015, 2025):
+        months = [NOON.replace(year=year, month=month) for month in range(1, 13)]
+        insert_requests(tenant_key, *({"id": str(moment), "time": moment} for moment in months))
     insert_requests(
         tenant_key,
         *({"id": str(each), "time": each, "ingested_at": NOON + timedelta(seconds=1)} for each in months[-3:]),
