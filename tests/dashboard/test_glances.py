@@ -1,5 +1,7 @@
 """First HTML without any of what takes time: it says so, and does not take what is not read yet for nothing."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.urls import reverse
 
@@ -11,6 +13,7 @@ from dashboard.operator.registry import PAGES
 from dashboard.operator.shelf import SHELF
 from metering.contracts import TenantInfo
 from tests.dashboard.conftest import LogIn
+from tests.metering.rows import insert_requests
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
 
@@ -35,6 +38,7 @@ def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("key", MEANWHILE)
 def test_it_says_that_it_is_being_read(key: str, tenant: TenantInfo, log_in: LogIn) -> None:
     says, answers = MEANWHILE[key]
+    insert_requests(tenant.key, {"id": "1", "time": datetime.now(UTC) - timedelta(minutes=5)})
     ids = (tenant.key,) if key == "tenant" else ()
     response = log_in("operator").get(reverse(f"operator-{key}", args=ids), {"range": "24h"})
     assert response.status_code == 200
