@@ -42,7 +42,7 @@ PATHS = {
 }
 IDS = {"gpu": (NODE, GPU), "engine": (NODE, ENGINE), "tenant": (tenant_key(3),)}
 # What HTML says of its parts and charts that the stream is still to bring.
-STILL_READING = ("here in a moment", '"reading":true', '"reading": true', "being read", "\N{HORIZONTAL ELLIPSIS}</td>")
+STILL_READING = ("here in a moment", '"reading":true', "being read", "\N{HORIZONTAL ELLIPSIS}</td>")
 WITHOUT_ADDRESS = {"latency-request", "alert-rule"}  # about one thing that this month may not have
 
 

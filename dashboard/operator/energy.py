@@ -1,10 +1,8 @@
 """The page of power and energy: what the GPUs draw against their caps, what the counters say, whose it is, and what it costs."""
 
-import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from dashboard import figures_energy as figures
@@ -84,16 +82,8 @@ def _reading(filters: Filters, gather: Gather, *, whole: bool) -> Shown:
 
 
 def _kept(filters: Filters, hours: Hours) -> Callable[[], Energy]:
-    """For any thread: what PostgreSQL has to say is asked now, unless the answer is at hand."""
     plain = replace(filters, options=tuple(one for one in filters.options if one[0] == BY.name))
-    place, fresh_s = ("energy", plain, hours), max(filters.refresh_s, FRESH_S)
-
-    def anew() -> Energy:
-        return _asked(plain, hours)()
-
-    if SHELF.at_hand(place, fresh_s):
-        return partial(SHELF.kept, place, math.inf, anew)
-    return partial(SHELF.kept, place, fresh_s, _asked(plain, hours))
+    return SHELF.asked(("energy", plain, hours), max(filters.refresh_s, FRESH_S), lambda: _asked(plain, hours))
 
 
 def _asked(filters: Filters, hours: Hours) -> Callable[[], Energy]:

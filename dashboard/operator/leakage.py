@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from dashboard.figures_leakage import leakage_figure
@@ -65,11 +64,12 @@ def _asked(filters: Filters, start: datetime, end: datetime) -> Iterator[Callabl
     """The report and the trend, each kept for all who ask for the same."""
     only = {name: chosen for name in SCOPE if (chosen := getattr(filters, name))}
     place = (start, end, tuple(only.items()))
-    for name, read in (
-        ("leakage-report", leakage_report_asked(start, end, group_by=GROUPS, only=only)),
-        ("leakage-trend", leakage_trend_asked(start, end, only)),
-    ):
-        yield partial(SHELF.kept, (name, *place), FRESH_S, read)
+    asks: tuple[tuple[str, Callable[[], Callable[[], Any]]], ...] = (
+        ("leakage-report", lambda: leakage_report_asked(start, end, group_by=GROUPS, only=only)),
+        ("leakage-trend", lambda: leakage_trend_asked(start, end, only)),
+    )
+    for name, ask in asks:
+        yield SHELF.asked((name, *place), FRESH_S, ask)
 
 
 def _hour(moment: datetime) -> datetime:

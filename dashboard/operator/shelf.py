@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -41,6 +42,18 @@ class Shelf:
             if time.monotonic() - place.read_at > fresh_s:
                 self._read(place, read)
             return place.value  # type: ignore[no-any-return]
+
+    def asked(self, key: Hashable, fresh_s: float, ask: Callable[[], Callable[[], T]]) -> Callable[[], T]:
+        """As `kept`, for a reading in two: `ask` asks PostgreSQL, in this thread, for what it gives to read ClickHouse in whatever thread.
+        Nothing is asked where the answer is at hand."""
+
+        def both() -> T:
+            return ask()()
+
+        if self.at_hand(key, fresh_s):
+            found = self.kept(key, fresh_s, both)
+            return lambda: found
+        return partial(self.kept, key, fresh_s, ask())
 
     @staticmethod
     def _read(place: _Place, read: Callable[[], Any]) -> None:

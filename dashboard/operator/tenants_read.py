@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from billing.contracts import MarginReport, MarginRow
@@ -84,18 +83,23 @@ def settled_hours(filters: Filters, now: datetime) -> Hours:
 
 def counted(filters: Filters, hours: Hours, now: datetime) -> Callable[[], Counted]:
     """For any thread: what PostgreSQL has to say is asked now. `hours`: of `settled_hours`."""
-    energy = (
-        _no_points
-        if hours.empty
-        else energy_series_asked(hours.start, hours.end, hours.end - hours.start, group="tenant", only=only(filters))
-    )
 
-    def read() -> Counted:
-        window = window_of(filters, now)
-        usages, points = together(lambda: tenant_usage(filters.scope, window), energy)
-        return Counted(window, hours, tuple(usages), tuple(points))
+    def ask() -> Callable[[], Counted]:
+        length = hours.end - hours.start
+        energy = (
+            _no_points
+            if hours.empty
+            else energy_series_asked(hours.start, hours.end, length, group="tenant", only=only(filters))
+        )
 
-    return partial(SHELF.kept, ("tenants", plain(filters), hours), fresh(filters), read)
+        def read() -> Counted:
+            window = window_of(filters, now)
+            usages, points = together(lambda: tenant_usage(filters.scope, window), energy)
+            return Counted(window, hours, tuple(usages), tuple(points))
+
+        return read
+
+    return SHELF.asked(("tenants", plain(filters), hours), fresh(filters), ask)
 
 
 def _no_points() -> list[EnergyPoint]:

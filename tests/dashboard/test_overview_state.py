@@ -86,9 +86,8 @@ def test_the_page_is_there_before_the_state_is_read_and_has_it_once_it_is(log_in
     address = reverse("operator-overview"), {"region": region}
     assert "Reading the state" in log_in("operator").get(*address).content.decode()
     ASIDE.settle()
-    assert (
-        "Reading the state" in log_in("operator").get(*address).content.decode()
-    )  # engines would have to be read first
+    # Engines would have to be read first.
+    assert "Reading the state" in log_in("operator").get(*address).content.decode()
     assert "All well" in html_of(Filters(region=region), "state")
     assert "All well" in log_in("operator").get(*address).content.decode()
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -76,3 +77,16 @@ def test_readings_that_nobody_asks_for_are_let_go(monkeypatch: pytest.MonkeyPatc
     time.sleep(0.06)
     held.kept("last", 60, source)
     assert len(held) == 1
+
+
+def test_a_reading_in_two_is_not_asked_for_where_it_is_at_hand() -> None:
+    shelf, asked = Shelf(), []
+
+    def ask() -> Callable[[], int]:
+        asked.append(1)
+        return lambda: len(asked)
+
+    assert shelf.asked("a", 60, ask)() == 1
+    assert shelf.asked("a", 60, ask)() == 1
+    assert len(asked) == 1
+    assert shelf.asked("a", -1, ask)() == 2
