@@ -133,9 +133,12 @@ class World:
             ledger.seal_usage(now=True)
 
     def _whole_millisecond(self) -> int:
-        """Start a millisecond of our own, so that events 24 hours apart to the millisecond are so in every run."""
-        now_us = microseconds(self.spool.settled_before())
-        begin_ms = now_us // 1000 + 1
+        """Start a millisecond of our own, so that events 24 hours apart to the millisecond are so in every run.
+
+        A day ahead of the machine's clock: a spool's clock never lags behind that, and would move with it.
+        """
+        ahead = datetime.now(UTC) + timedelta(days=1)
+        begin_ms = microseconds(max(self.spool.settled_before(), ahead)) // 1000 + 1
         self._set_clock(begin_ms * 1000)
         return begin_ms
 
