@@ -47,6 +47,7 @@ from metering.causes.presence import Lost, Presence
 from metering.causes.reading import Causes, ModelLoad, causes
 from metering.causes.traffic import ErrorShift, Silence
 from metering.clickhouse.client import ClickHouseRefused, ClickHouseUnavailable
+from metering.demo.clock import demo_behind
 from metering.drilldown import SliceRequest, SliceSum, UsageSlice, slice_hours, slice_minutes, slice_requests
 from metering.ingest.spool import SpoolFull
 from metering.ingest_health import HostHealth, IngestHealth, SealHealth, StoreHealth, ingest_health
@@ -356,6 +357,7 @@ __all__ = [
     "create_tenant",
     "current_usage",
     "demand_outlook",
+    "demo_behind",
     "energy_conservation",
     "energy_costs",
     "energy_health",

@@ -24,7 +24,7 @@ from dashboard.figures import Figure
 from dashboard.operator.choices import chosen, offered
 from dashboard.operator.feed import Reading
 from dashboard.operator.filters import RANGES, SCOPE, Filters, Option, UnknownFilter, checked
-from dashboard.operator.firing import FIRING, firing_now
+from dashboard.operator.frame_parts import frame_now, frame_parts
 from dashboard.operator.happenings import happenings
 
 logger = logging.getLogger(__name__)
@@ -157,8 +157,8 @@ def reading(page: Page, filters: Filters, ids: Ids) -> Reading:
 
     def read() -> Reading:
         found = page.read(fitted(page, filters), ids)
-        context = frame(page, filters, ids) | _context(page, filters, found) | {"firing_now": firing_now()}
-        parts = {**page.parts, **FIRING} | ({"happenings": HAPPENINGS} if page.ranges else {})
+        context = frame(page, filters, ids) | _context(page, filters, found) | frame_now()
+        parts = {**page.parts, **frame_parts()} | ({"happenings": HAPPENINGS} if page.ranges else {})
         html = {place: render_to_string(template, context) for place, template in parts.items()}
         return Reading(found.at, html, dict(found.figures))
 

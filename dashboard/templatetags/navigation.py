@@ -7,7 +7,7 @@ from django.template import Context
 from django.urls import reverse
 
 from dashboard.navigation import Place, places
-from dashboard.operator.firing import firing_now
+from dashboard.operator.frame_parts import firing_now
 
 register = template.Library()
 

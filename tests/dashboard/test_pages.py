@@ -1,13 +1,15 @@
 """What every page of the operator has from its frame, with pages of the test's own."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import reverse
+from pytest_django.fixtures import Settings
 
 from dashboard.access import Visitor
 from dashboard.operator import choices, pages
@@ -18,6 +20,7 @@ from dashboard.operator.registry import PAGES
 from dashboard.operator.shelf import SHELF
 from metering.annotations import annotate
 from metering.contracts import TenantInfo
+from metering.demo import state
 from metering.public import ClickHouseUnavailable
 from tests.dashboard.conftest import LogIn
 
@@ -157,3 +160,41 @@ def test_what_happened_is_listed_where_it_concerns_what_is_shown(tenant: TenantI
 def test_an_unknown_option_is_refused_by_its_label() -> None:
     with pytest.raises(UnknownFilter, match="latency in tables"):
         Filters.read({"latency": "x"}, PAGES["overview"].options)
+
+
+@pytest.mark.usefixtures("clickhouse", "transactional_db")
+def test_a_demo_says_that_its_newest_hours_are_still_being_made_and_when_they_are_there(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.DEMO, settings.DATA_DIR = True, tmp_path
+    leakage = page()
+    assert _said_of_the_demo(leakage) == ("", "")  # none was made yet
+
+    demo = state.begin(tmp_path, datetime.now(UTC))
+    demo.covered_until = datetime.now(UTC) - timedelta(minutes=90)
+    demo.save()
+    SHELF.clear()
+    until = f"traffic up to {demo.covered_until:%Y-%m-%d %H:%M} UTC"
+    for words in _said_of_the_demo(leakage):
+        assert until in words
+        assert "The newest figures are missing" in words
+
+    demo.covered_until = datetime.now(UTC) - timedelta(seconds=20)
+    demo.save()
+    SHELF.clear()
+    assert _said_of_the_demo(leakage) == ("", "")
+
+
+@pytest.mark.usefixtures("clickhouse", "db")
+def test_nobody_elses_page_says_anything_of_a_demo(settings: Settings, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    state.begin(tmp_path, datetime.now(UTC)).save()
+    assert "demo-clock" not in opened(page()).content.decode()
+    assert "demo-clock" not in pages.reading(page(), Filters.read({}), ()).html
+
+
+def _said_of_the_demo(one: Page) -> tuple[str, str]:
+    """In the page as it is opened, and in what its stream sends."""
+    found = re.search(r'<span id="demo-clock">(.*?)</span>', opened(one).content.decode(), re.DOTALL)
+    assert found
+    return found[1].strip(), pages.reading(one, Filters.read({}), ()).html["demo-clock"].strip()

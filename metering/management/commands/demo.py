@@ -60,6 +60,8 @@ class Command(StackCommand):
         seed.set_tariffs()
         seed.set_objectives()
         count = self._history(demo, now - BACKLOG)  # the fleet of the live traffic begins there
+        # A forecast made meanwhile took days that were not there yet for idle ones.
+        capacity.ask_again(datetime.now(UTC))
         self._say("demo: last month's invoices")
         seed.close_months(demo, now, OutputWrapper(StringIO()), self._say)
         return f"demo data is in place: {count} events added, {len(CUSTOMERS)} customers"
@@ -112,7 +114,7 @@ class Command(StackCommand):
                 url=settings.STACK.web_url,
                 key=key,
                 folder=settings.DATA_DIR / "demo-agents",
-                # A forecast made meanwhile took hours that were not there yet for idle ones.
+                # As after the history, for its last hours.
                 caught_up=lambda: capacity.ask_again(datetime.now(UTC)),
             )
         except (NotDelivered, TallywattError) as error:

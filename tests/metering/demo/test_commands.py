@@ -1,14 +1,20 @@
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
+from pytest_django.fixtures import Settings
 
 from metering import accounts, users
+from metering.capacity import storing
 from metering.demo import seed, state
 from metering.demo.provider import CUSTOMERS
+from metering.live import LiveScope
+from metering.management.commands.demo import Command
 from metering.objectives import definitions
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +125,21 @@ def test_objectives_are_set_once_and_what_was_changed_stays() -> None:
     found = {one.name: one for one in definitions.objectives()}
     assert set(found) == {name for name, *_ in seed.OBJECTIVES}
     assert str(found["Availability"].target) == "0.500000"
+
+
+def test_forecasts_made_before_the_history_was_whole_are_asked_for_again(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATA_DIR = tmp_path
+    demo = state.begin(tmp_path, datetime.now(UTC))
+    demo.agreed = True
+    demo.save()
+
+    def history(self: Command, *args: Any) -> int:
+        storing.keep_demand(LiveScope(model="half-known"), datetime.now(UTC), {"measures": {}})
+        return 0
+
+    monkeypatch.setattr(Command, "_history", history)
+    monkeypatch.setattr(seed, "close_months", lambda *args: None)
+    Command()._seed()
+    assert LiveScope(model="half-known") in storing.pending(datetime.now(UTC))[0]
