@@ -20,6 +20,7 @@ TARGETS: dict[str, tuple[str, float, bool]] = {
     "page.p95_ms": ("ms", 100, False),
     "chart.p95_ms": ("ms", 100, False),
     "streams.web_cores": ("cores", 1, False),
+    "streams.web_growth_mb": ("MB", 10, False),
     "streams.late_p95_s": ("s", 2, False),
     "billing.draft_10k_tenants_s": ("s", 10, False),
     "billing.audit_s": ("s", 20, False),
