@@ -86,9 +86,10 @@ class Overview:
     """What is None has not been read yet, or was not asked for."""
 
     filters: Filters
-    now: Now
+    at: datetime
     freshness: Freshness
-    fleet: FleetNow | None
+    now: Now | None = None
+    fleet: FleetNow | None = None
     history: History | None = None
     fleet_history: FleetHistory | None = None
     before: Before | None = None
@@ -102,20 +103,26 @@ class Overview:
         """The series up to this second. A last step of under a minute is too short for a rate: the last minute's stands in."""
         if self.history is None:
             return []
-        if not self.filters.window(self.now.at).live:
+        if not self.filters.window(self.at).live:
             return self.history.points
         whole = [point for point in self.history.points if point.counts.seconds >= NOISY_BELOW_S]
         last = self.history.points[-1]
-        if whole and whole[-1] is last:
+        if self.now is None or (whole and whole[-1] is last):
             return whole
         return [*whole, replace(last, end=self.now.at, counts=self.now.pulse)]
 
 
 def glance(filters: Filters) -> Overview:
-    """As `read`, but some seconds old if that is at hand, and of the histories only what is there in time: a page is to be there at once,
-    and hears better by the stream within a second."""
+    """As `read`, but some seconds old if that is at hand, and with what is there in time alone: a page is to be there at once, and hears
+    better by the stream within a second."""
     in_time, fresh_s = InTime(), max(filters.refresh_s, GLANCE_FRESH_S)
-    found = _read(filters, in_time, glance=True)
+    found: Overview
+    found, now, fleet_there = in_time(
+        lambda: _said(filters, glance=True),
+        lambda: _now_kept(filters.scope),
+        lambda: fleet_now(filters, glance=True),
+    )
+    found = replace(found, at=now.at if now else found.at, now=now, fleet=fleet_there)
     at_hand = SHELF.at_hand(("overview-history", filters), fresh_s) and fleet_at_hand(filters)
     gather: Gather = together if at_hand else in_time
     _, history, fleet = gather(nothing, lambda: _history_kept(filters, fresh_s), lambda: fleet_history(filters))
@@ -124,36 +131,39 @@ def glance(filters: Filters) -> Overview:
 
 def read(filters: Filters) -> Overview:
     """Raises ClickHouseUnavailable or ClickHouseRefused if the figures cannot be read."""
-    found = _read(filters, together)
+
+    def first() -> Overview:
+        now = _now_kept(filters.scope)
+        return replace(_said(filters), at=now.at, now=now)
+
+    found: Overview
+    found, fleet = together(first, lambda: fleet_now(filters))
     return replace(
         found,
+        fleet=fleet,
         history=_history_kept(filters, filters.refresh_s),
         fleet_history=fleet_history(filters),
-        before=_before(filters, found.now.at) if filters.compare else None,
+        before=_before(filters, found.at) if filters.compare else None,
     )
 
 
-def _read(filters: Filters, gather: Gather, *, glance: bool = False) -> Overview:
-    """`glance`: also with what is said of all that is some seconds old."""
+def _said(filters: Filters, *, glance: bool = False) -> Overview:
+    """What is told of the service, and what PostgreSQL knows. `glance`: also with what is said of all that is some seconds old."""
     scope = filters.scope
+    freshness = SHELF.kept("overview-freshness", GLANCE_FRESH_S if glance else PULSE_FRESH_S, _freshness)
+    return Overview(
+        filters,
+        datetime.now(UTC),
+        freshness,
+        state=state_reading.signals(scope, freshness.newest, ever=freshness.ever, glance=glance),
+        record=SHELF.kept("token-record", RECORD_FRESH_S, lambda: token_record(datetime.now(UTC))),
+        objectives=SHELF.kept("objectives", OBJECTIVES_FRESH_S, lambda: objective_states(datetime.now(UTC))),
+        money=today.money(filters.tenant),
+    )
 
-    def all_but_fleet() -> Overview:
-        now = SHELF.kept(("overview-now", scope), PULSE_FRESH_S, lambda: _now(scope))
-        freshness = SHELF.kept("overview-freshness", GLANCE_FRESH_S if glance else PULSE_FRESH_S, _freshness)
-        return Overview(
-            filters,
-            now,
-            freshness,
-            None,
-            state=state_reading.signals(scope, freshness.newest, ever=freshness.ever, glance=glance),
-            record=SHELF.kept("token-record", RECORD_FRESH_S, lambda: token_record(datetime.now(UTC))),
-            objectives=SHELF.kept("objectives", OBJECTIVES_FRESH_S, lambda: objective_states(datetime.now(UTC))),
-            money=today.money(filters.tenant),
-        )
 
-    found: Overview
-    found, fleet = gather(all_but_fleet, lambda: fleet_now(filters, glance=glance))
-    return replace(found, fleet=fleet)
+def _now_kept(scope: LiveScope) -> Now:
+    return SHELF.kept(("overview-now", scope), PULSE_FRESH_S, lambda: _now(scope))
 
 
 def _now(scope: LiveScope) -> Now:

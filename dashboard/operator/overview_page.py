@@ -38,7 +38,7 @@ def _glance(filters: Filters, ids: Ids) -> Shown:
 
 def _shown(found: Overview) -> Shown:
     context = {"tiles": tiles(found), "ever": found.freshness.ever or bool(found.fleet and found.fleet.gpus)}
-    return Shown(found.now.at, context | state_context(found) | table_context(found), drawn(found))
+    return Shown(found.at, context | state_context(found) | table_context(found), drawn(found))
 
 
 def state_context(found: Overview) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def state_context(found: Overview) -> dict[str, Any]:
 
 
 def drawn(found: Overview) -> dict[str, Figure]:
-    history, fleet, window = found.history, found.fleet_history, found.filters.window(found.now.at)
+    history, fleet, window = found.history, found.fleet_history, found.filters.window(found.at)
     served = figures.overview_figures(found.points, history.before) if history else figures.overview_figures(None)
     if fleet is None:
         nothing = figures_overview.bound_figure([], window.step, LIMITS), figures_overview.power_figure([], window.step)

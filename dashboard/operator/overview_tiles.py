@@ -1,6 +1,6 @@
 """The tiles of the overview: what is served, how well, what it takes and what it earns. Each leads to the page that shows more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,11 +11,16 @@ from dashboard.operator.overview import RECENT_MINUTES, Freshness, Overview
 from dashboard.operator.overview_money import money_tiles
 from dashboard.operator.overview_tables import LATENCY_FIELDS
 from dashboard.operator.tiles import ERRORS_ARE_BAD_FROM, Tile, compact
-from metering.public import LiveScope, ObjectiveState, Quantiles
+from metering.public import LiveCounts, LiveScope, ObjectiveState, Quantiles
 
 MANY_TIMES = 10  # from here on percentages say less than times
 LATENCY_LABELS = {"ttft": "TTFT p95", "tpot": "TPOT p95", "e2e": "End to end p95"}
-JOULES = "J per output token"
+JOULES, TODAY = "J per output token", "Tokens today"
+RATES = (
+    ("requests", "Requests", "requests"),
+    ("input", "Input tokens", "input_tokens"),
+    ("output", "Output tokens", "output_tokens"),
+)
 PAGE_OF = {
     "requests": "latency",
     "input": "tenants",
@@ -65,13 +70,12 @@ def _ago(found: Overview) -> str:
 
 
 def _rates(found: Overview) -> Iterator[Tile]:
+    if found.now is None:
+        yield from _being_read([(key, label) for key, label, _ in RATES] + [("errors", "Errors"), ("today", TODAY)])
+        return
     pulse, before, ago = found.now.pulse, found.before, _ago(found)
     minute = "last 60 s"
-    for key, label, name in (
-        ("requests", "Requests", "requests"),
-        ("input", "Input tokens", "input_tokens"),
-        ("output", "Output tokens", "output_tokens"),
-    ):
+    for key, label, name in RATES:
         rate = pulse.per_second(getattr(pulse, name))
         then = before.recent.counts.per_second(getattr(before.recent.counts, name)) if before else None
         yield Tile(key, label, formats.rate(rate), "/ s", minute, change=change(rate, then, ago))
@@ -80,12 +84,16 @@ def _rates(found: Overview) -> Iterator[Tile]:
     then = before.recent.counts.error_ratio if before else None
     was = f"{formats.percent(then)} {ago} before" if before else ""
     yield Tile("errors", "Errors", errors, percent, f"{formats.whole(pulse.error)} in the {minute}", bad, change=was)
-    yield _today(found)
+    yield _today(found, found.now.today)
 
 
-def _today(found: Overview) -> Tile:
+def _being_read(named: Iterable[tuple[str, str]]) -> Iterator[Tile]:
+    return (Tile(key, label, formats.NOTHING, "", "being read") for key, label in named)
+
+
+def _today(found: Overview, today: LiveCounts) -> Tile:
     """Against the record of all customers, so only where all are shown."""
-    today, record = found.now.today, found.record
+    record = found.record
     tokens = today.input_tokens + today.output_tokens
     note = f"{formats.whole(today.requests)} requests since 00:00 UTC"
     if record is not None and found.filters.scope == LiveScope():
@@ -97,7 +105,7 @@ def _today(found: Overview) -> Tile:
         )
     yesterday = found.before.today if found.before else None
     then = yesterday.input_tokens + yesterday.output_tokens if yesterday else None
-    return Tile("today", "Tokens today", *compact(tokens), note, change=change(tokens, then, "the day"))
+    return Tile("today", TODAY, *compact(tokens), note, change=change(tokens, then, "the day"))
 
 
 def _of_record(tokens: int, most: int, day: str) -> str:
@@ -105,6 +113,9 @@ def _of_record(tokens: int, most: int, day: str) -> str:
 
 
 def _latencies(found: Overview) -> Iterator[Tile]:
+    if found.now is None:
+        yield from _being_read(LATENCY_LABELS.items())
+        return
     for key, label in LATENCY_LABELS.items():
         field = LATENCY_FIELDS[key]
         measured: Quantiles | None = getattr(found.now.recent, field)
@@ -153,8 +164,7 @@ def _down(percent: float) -> str:
 def _fleet(found: Overview) -> Iterator[Tile]:
     fleet, before, ago = found.fleet, found.before.gpus if found.before else None, _ago(found)
     if fleet is None:
-        for key, label in (("gpus", "GPUs busy"), ("power", "Power"), ("joules", JOULES)):
-            yield Tile(key, label, formats.NOTHING, "", "being read")
+        yield from _being_read((("gpus", "GPUs busy"), ("power", "Power"), ("joules", JOULES)))
         return
     active = f"SMs active {fleet.active * 100:.0f} %" if fleet.active is not None else "no GPU reports"
     busy = formats.NOTHING if fleet.busy is None else formats.whole(fleet.busy)
@@ -177,6 +187,8 @@ def _joules(found: Overview, power_w: float | None, power_before: float | None) 
     filters = found.filters
     if filters.tenant or filters.tier:
         return Tile("joules", JOULES, formats.NOTHING, "", "of all customers and tiers only")
+    if found.now is None:
+        return next(_being_read([("joules", JOULES)]))
     joules = _per_token(power_w, found.now.pulse.output_tokens, found.now.pulse.seconds)
     counts = found.before.recent.counts if found.before else None
     then = _per_token(power_before, counts.output_tokens, counts.seconds) if counts else None

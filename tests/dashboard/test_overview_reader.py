@@ -22,14 +22,19 @@ def steps(*lengths_s: int) -> list[LivePoint]:
     ]
 
 
-def overview(history: History | None, filters: Filters = Filters()) -> Overview:  # noqa: B008 - frozen
-    return Overview(filters, NOW, FRESH, NO_FLEET, history)
+def overview(history: History | None, filters: Filters = Filters(), now: Now | None = NOW) -> Overview:  # noqa: B008 - frozen
+    return Overview(filters, AT, FRESH, now, NO_FLEET, history)
 
 
 def test_a_short_last_step_is_replaced_by_the_last_minutes_rate() -> None:
     points = overview(History(steps(60, 60, 20), [], [])).points
     assert [point.counts.ok for point in points] == [1, 1, 30]
     assert points[-1].end == AT
+
+
+def test_without_the_last_minute_a_short_last_step_is_left_out() -> None:
+    points = overview(History(steps(60, 60, 20), [], []), now=None).points
+    assert [point.counts.ok for point in points] == [1, 1]
 
 
 def test_a_last_step_of_a_minute_or_more_stands() -> None:

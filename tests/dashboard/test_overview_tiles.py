@@ -40,12 +40,21 @@ THEN = GpuPoint(**NOTHING_TOLD | {"start": AT, "group": {}, "gpus": 32, "simulat
 
 
 def overview(**fields: Any) -> Overview:
-    usual: dict[str, Any] = {"filters": Filters(), "now": NOW, "freshness": Freshness(None, True, None), "fleet": FLEET}
-    return Overview(**usual | fields)
+    usual: dict[str, Any] = {"filters": Filters(), "at": AT, "freshness": Freshness(None, True, None)}
+    return Overview(**usual | {"now": NOW, "fleet": FLEET} | fields)
 
 
 def shown(found: Overview) -> dict[str, Tile]:
     return {tile.key: tile for tile in tiles(found)}
+
+
+def test_what_is_not_read_yet_is_no_number_and_stands_where_it_will_be() -> None:
+    without, whole = shown(overview(now=None)), shown(overview())
+    assert list(without) == list(whole)
+    read = {key for key, tile in without.items() if tile.note != "being read"}
+    assert read == {"gpus", "power", "newest"}
+    for key in without.keys() - read:
+        assert (without[key].label, without[key].value, without[key].unit) == (whole[key].label, "\N{EN DASH}", "")
 
 
 def test_every_tile_has_a_value_a_unit_and_a_page() -> None:
