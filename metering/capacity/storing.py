@@ -46,12 +46,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class DemandOutlook:
-    """What is known of a scope's demand. `made_at` None: not worked out yet. `history_h`: hours since the first demand, up to `until`."""
+    """What is known of a scope's demand. `made_at` None: not worked out yet. `history_h`: hours since the first demand, up to `until`;
+    `outage_h` of them were taken for an outage, and for as busy as those around it."""
 
     scope: LiveScope
     made_at: datetime | None = None
     until: datetime | None = None
     history_h: int = 0
+    outage_h: int = 0
     first: datetime | None = None
     measures: Mapping[str, Measured] = field(default_factory=dict)
 
@@ -149,7 +151,8 @@ def _outlook(scope: LiveScope, row: DemandForecast) -> DemandOutlook:
     found = row.found
     measures = {name: _measured(found["measures"][name]) for name in MEASURES if name in found.get("measures", {})}
     moments = {name: datetime.fromisoformat(found[name]) if found.get(name) else None for name in ("until", "first")}
-    return DemandOutlook(scope, row.made_at, **moments, history_h=found.get("history_h", 0), measures=measures)
+    history_h, outage_h = (found.get(name, 0) for name in ("history_h", "outage_h"))
+    return DemandOutlook(scope, row.made_at, **moments, history_h=history_h, outage_h=outage_h, measures=measures)
 
 
 def _measured(found: Mapping[str, Any]) -> Measured:

@@ -18,6 +18,7 @@ from metering.capacity import storing, wire
 from metering.capacity.backtest import forecast
 from metering.capacity.forecast import started
 from metering.capacity.measuring import measured
+from metering.capacity.outages import REQUESTS, bridged
 from metering.capacity.seasons import DAY_H
 from metering.clickhouse import client
 from metering.clickhouse.queries.capacity import DemandHours, DemandPlaces
@@ -113,17 +114,19 @@ def demand(scope: LiveScope, now: datetime, say: Callable[[str], None]) -> None:
     until = (now - SETTLES).replace(minute=0, second=0, microsecond=0)
     start = until - HISTORY
     hours = history(scope, start, until)
-    used = started(hours[:, 2])
+    used = hours[len(hours) - len(started(hours[:, REQUESTS])) :]
+    known, outage_h = bridged(used)
     first = until - len(used) * HOUR
     found: dict[str, Any] = {
         "until": until.isoformat(),
         "first": first.isoformat() if len(used) else None,
         "history_h": len(used),
+        "outage_h": outage_h,
         "measures": {},
     }
     for index, name in enumerate(storing.MEASURES):
-        values = hours[len(hours) - len(used) :, index]
-        made, score = forecast(values, until)
+        values = used[:, index]
+        made, score = forecast(known[:, index], until)
         found["measures"][name] = {
             "forecast": wire.written(made) if made else None,
             "score": wire.written_score(score) if score else None,

@@ -12,6 +12,7 @@ from dashboard.operator.shelf import SHELF
 from metering.capacity import storing, working
 from metering.clickhouse import client
 from metering.live import LiveScope
+from metering.models import DemandForecast
 from metering.public import energy_set_gpu_price, energy_set_price
 from tests.dashboard import capacity_states as states
 from tests.dashboard.conftest import LogIn
@@ -54,6 +55,20 @@ def test_who_looks_first_is_told_that_it_is_being_worked_out(log_in: LogIn) -> N
     assert "The forecast is being worked out." in page
     assert "What the fleet can take is being worked out." in page
     assert storing.pending(datetime.now(UTC)) == ([LiveScope()], True)
+
+
+@pytest.mark.parametrize(
+    ("hours", "says"), [(0, ""), (1, "1 hour with next to no request"), (26, "26 hours with next to no")]
+)
+def test_it_says_how_much_of_the_history_was_taken_for_an_outage(
+    log_in: LogIn, provided: None, hours: int, says: str
+) -> None:
+    row = DemandForecast.objects.get(**storing.names(LiveScope()))
+    row.found["outage_h"] = hours
+    row.save()
+    page = text(opened(log_in))
+    assert says in page
+    assert ("as busy as the same hours of the weeks around" in page) == bool(hours)
 
 
 def test_without_any_event_it_says_how_to_send_one(log_in: LogIn) -> None:

@@ -74,6 +74,22 @@ def test_a_forecast_is_kept_with_its_history_and_its_back_test(model: str, sent:
     assert sent == []
 
 
+def test_an_outage_is_told_and_left_out_of_the_forecast_but_not_of_what_came(model: str) -> None:
+    at = now()
+    until = at.replace(minute=0)
+    values = weekly(50 * 24, 3.6e6)
+    kept = values.copy()
+    kept[-30:-2] = 0
+    insert_demand(model, until - 50 * 24 * HOUR, kept, kept / 4, region="eu")
+    working.demand(LiveScope(model=model), at, quiet)
+    found = demand_outlook(LiveScope(model=model), at)
+    assert (found.history_h, found.outage_h) == (1200, 28)
+    output = found.measures["output"]
+    assert output.forecast is not None
+    assert output.forecast.shape.medians[:24].sum() == pytest.approx(values[-168:-144].sum() / 4, rel=0.1)
+    assert output.recent[-30:-2] == (0,) * 28
+
+
 def test_other_filters_choose_other_hours(model: str) -> None:
     at = now()
     start = at.replace(minute=0) - 100 * HOUR
