@@ -22,8 +22,8 @@ def command(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
 
 
 def left_behind(client: MakeClient, **options: str) -> None:
-    """Three events in the lane of a client that could not send."""
-    sending = client(url="http://127.0.0.1:9", **options)
+    """Three events in the lane of a client that could not send; one batch, however slow this machine is."""
+    sending = client(url="http://127.0.0.1:9", batch_age_s=60, **options)
     for name in "abc":
         sending.record(id=name, **TOKENS)
     sending.close(timeout_s=0.05)
