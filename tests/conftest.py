@@ -16,12 +16,31 @@ from metering.ingest import tasks
 collect_ignore = ["clients"]  # they need a venv of other people's packages: `make test-clients`
 
 
+MIGRATED = pytest.StashKey[bool]()
+MANY_PARTS, MANY_ROWS = 50, 5_000
+HEAVY = """
+    SELECT table FROM system.parts WHERE active AND database = currentDatabase() AND table != 'clickhouse_migrations'
+    GROUP BY table HAVING count() > %(parts)s OR sum(rows) > %(rows)s
+"""
+
+
 @pytest.fixture(scope="session")
-def clickhouse_schema() -> Iterator[None]:
+def clickhouse_schema(pytestconfig: pytest.Config) -> Iterator[None]:
     """The test database, migrated once per run."""
     migrate.migrate()
+    pytestconfig.stash[MIGRATED] = True
     yield
     client.disconnect_idle()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def leave_little(pytestconfig: pytest.Config) -> Iterator[None]:
+    """What a module leaves in ClickHouse, ten years of months or many rows, is in the way of all that come after it: PostgreSQL is empty
+    again, so that their seals begin with the first event that there is."""
+    yield
+    if pytestconfig.stash.get(MIGRATED, False):
+        for (table,) in client.statement("test_heavy", HEAVY, {"parts": MANY_PARTS, "rows": MANY_ROWS}):
+            client.statement("test_truncate", f"TRUNCATE TABLE {table}")
 
 
 @pytest.fixture
