@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from metering.telemetry.energy.blocks import Attributed, attribute
-from metering.telemetry.energy.coefficients import Book
+from metering.telemetry.energy.coefficients import Book, Coefficients
 from metering.telemetry.energy.counters import EngineReadings
 from metering.telemetry.energy.inputs import Block, Claim, Engine, Gpu, Label
 from metering.telemetry.energy.requests import Requests
@@ -23,6 +23,10 @@ from metering.telemetry.energy.segments import Readings, segments
 TENANTS = ("a", "b", "c")
 START_S = 1_790_000_040  # on a whole minute
 NAN = math.nan
+UNTIL = 600.0
+# 2 J for a prompt token whatever its context, at least 10 J for an output token, from the beginning of time.
+BOOK = Book.of([Coefficients(7, "m", "H100", False, 2.0, 0.0, 10.0, 0)])
+QUIET = [{"at": at * 10.0} for at in range(61)]
 Reading = tuple[float, float, float]  # second, joules, watts
 
 
@@ -218,3 +222,17 @@ def assert_conserved(rows: Rows) -> None:
         parts = row["idle_gpu_s"] + row["attributed_gpu_s"] + row["unattributed_gpu_s"]
         assert abs(parts - row["gpu_s"]) <= 1e-9
         assert abs(seconds - row["attributed_gpu_s"]) <= 1e-9
+
+
+def one_engine(
+    requests: list[Request],
+    busy: list[tuple[float, float]],
+    windows: int = 3,
+    samples: list[dict[str, float]] | None = None,
+) -> Rows:
+    """An engine on one GPU that draws 100 W at rest and 500 W in `busy`."""
+    readings = by_load(busy, UNTIL, 100, 500)
+    running = engine("e0", ["g"], counting(requests, UNTIL) if samples is None else samples, requests, windows=windows)
+    rows = computed(block([gpu("g", readings)], [running], windows=windows, book=BOOK))
+    assert_conserved(rows)
+    return rows
