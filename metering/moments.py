@@ -1,4 +1,4 @@
-"""Moments as whole numbers since the epoch, exactly: `datetime.timestamp` would round through a float. And as text."""
+"""Moments as whole numbers since the epoch, exactly: `datetime.timestamp` would round through a float. And as text, and their hours."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,3 +26,8 @@ def instant(moment: datetime) -> str:
 
 def from_microseconds(count: int) -> datetime:
     return EPOCH + timedelta(microseconds=count)
+
+
+def hour_start(moment: datetime) -> datetime:
+    """The beginning of the hour that a moment lies in, in UTC."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

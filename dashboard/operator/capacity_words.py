@@ -130,13 +130,11 @@ def history_words(found: DemandOutlook, forecast: Forecast | None) -> str:
         text += f" That will be so from {there:%-d %b}."
     if found.outage_h:
         lost = counted(found.outage_h, "hour")
-        text += f" {lost} with next to no request, where many were to be expected, {_counts(found.outage_h)}."
+        text += (
+            f" Taken for an outage, and for as busy as the same hours of the weeks around: {lost} with next to no request, "
+            "where many were to be expected."
+        )
     return text
-
-
-def _counts(hours: int) -> str:
-    """Said of an outage's hours."""
-    return ("counts" if hours == 1 else "count") + " as an outage: as busy as the same hours of the weeks around"
 
 
 def growth(forecast: Forecast) -> float:

@@ -1,6 +1,6 @@
 """The tiles of the overview: what is served, how well, what it takes and what it earns. Each leads to the page that shows more."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -71,7 +71,8 @@ def _ago(found: Overview) -> str:
 
 def _rates(found: Overview) -> Iterator[Tile]:
     if found.now is None:
-        yield from _being_read([(key, label) for key, label, _ in RATES] + [("errors", "Errors"), ("today", TODAY)])
+        yield from (_unread(key, label) for key, label, _ in RATES)
+        yield from (_unread("errors", "Errors"), _unread("today", TODAY))
         return
     pulse, before, ago = found.now.pulse, found.before, _ago(found)
     minute = "last 60 s"
@@ -87,8 +88,8 @@ def _rates(found: Overview) -> Iterator[Tile]:
     yield _today(found, found.now.today)
 
 
-def _being_read(named: Iterable[tuple[str, str]]) -> Iterator[Tile]:
-    return (Tile(key, label, formats.NOTHING, "", "being read") for key, label in named)
+def _unread(key: str, label: str) -> Tile:
+    return Tile(key, label, formats.NOTHING, "", "being read")
 
 
 def _today(found: Overview, today: LiveCounts) -> Tile:
@@ -114,7 +115,7 @@ def _of_record(tokens: int, most: int, day: str) -> str:
 
 def _latencies(found: Overview) -> Iterator[Tile]:
     if found.now is None:
-        yield from _being_read(LATENCY_LABELS.items())
+        yield from (_unread(key, label) for key, label in LATENCY_LABELS.items())
         return
     for key, label in LATENCY_LABELS.items():
         field = LATENCY_FIELDS[key]
@@ -164,7 +165,7 @@ def _down(percent: float) -> str:
 def _fleet(found: Overview) -> Iterator[Tile]:
     fleet, before, ago = found.fleet, found.before.gpus if found.before else None, _ago(found)
     if fleet is None:
-        yield from _being_read((("gpus", "GPUs busy"), ("power", "Power"), ("joules", JOULES)))
+        yield from (_unread("gpus", "GPUs busy"), _unread("power", "Power"), _unread("joules", JOULES))
         return
     active = f"SMs active {fleet.active * 100:.0f} %" if fleet.active is not None else "no GPU reports"
     busy = formats.NOTHING if fleet.busy is None else formats.whole(fleet.busy)
@@ -188,7 +189,7 @@ def _joules(found: Overview, power_w: float | None, power_before: float | None) 
     if filters.tenant or filters.tier:
         return Tile("joules", JOULES, formats.NOTHING, "", "of all customers and tiers only")
     if found.now is None:
-        return next(_being_read([("joules", JOULES)]))
+        return _unread("joules", JOULES)
     joules = _per_token(power_w, found.now.pulse.output_tokens, found.now.pulse.seconds)
     counts = found.before.recent.counts if found.before else None
     then = _per_token(power_before, counts.output_tokens, counts.seconds) if counts else None

@@ -13,7 +13,7 @@ from metering.capacity.seasons import DAY_H, WEEK_H
 
 Floats = npt.NDArray[np.float64]
 
-REQUESTS = 2  # the column that says whether anything came
+REQUESTS_COLUMN = 2  # it says whether anything came
 NEXT_TO_NOTHING = 0.02  # of what is usual
 SURE_FROM = 30.0  # requests that were to be expected over all of it
 LONGEST_H = 7 * DAY_H
@@ -25,11 +25,14 @@ AROUND = {WEEK_H: 3, DAY_H: 6}
 def bridged(hours: Floats) -> tuple[Floats, int]:
     """`hours` (rows; input tokens, output tokens, requests), whole hours up to now from the first demand on. Returns them with each outage
     as busy as the hours around it let expect, and how many hours that were."""
-    expected = _usual(hours)[:, REQUESTS]
+    requests = hours[:, REQUESTS_COLUMN]
+    expected = _usual(requests)
     out = np.zeros(len(hours), dtype=np.bool_)
-    for begin, end in _runs(hours[:, REQUESTS] <= NEXT_TO_NOTHING * expected):
+    for begin, end in _runs(requests <= NEXT_TO_NOTHING * expected):
         longest = LONGEST_YET_H if end == len(hours) else LONGEST_H
         out[begin:end] = end - begin <= longest and expected[begin:end].sum() >= SURE_FROM
+    if not out.any():
+        return hours, 0
     # Of a long outage, the hours around one of its hours lie in it as well.
     usual = _usual(np.where(out[:, None], np.nan, hours))
     return np.where(out[:, None], usual, hours), int(out.sum())

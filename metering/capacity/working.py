@@ -18,7 +18,7 @@ from metering.capacity import storing, wire
 from metering.capacity.backtest import forecast
 from metering.capacity.forecast import started
 from metering.capacity.measuring import measured
-from metering.capacity.outages import REQUESTS, bridged
+from metering.capacity.outages import REQUESTS_COLUMN, bridged
 from metering.capacity.seasons import DAY_H
 from metering.clickhouse import client
 from metering.clickhouse.queries.capacity import DemandHours, DemandPlaces
@@ -114,7 +114,7 @@ def demand(scope: LiveScope, now: datetime, say: Callable[[str], None]) -> None:
     until = (now - SETTLES).replace(minute=0, second=0, microsecond=0)
     start = until - HISTORY
     hours = history(scope, start, until)
-    used = hours[len(hours) - len(started(hours[:, REQUESTS])) :]
+    used = hours[len(hours) - len(started(hours[:, REQUESTS_COLUMN])) :]
     known, outage_h = bridged(used)
     first = until - len(used) * HOUR
     found: dict[str, Any] = {

@@ -5,7 +5,7 @@ a duplicate and changes nothing. All latencies are modelled, and every event say
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -47,10 +47,6 @@ class _Draws:
     reasoning: Ints
     cut: npt.NDArray[np.bool_]  # stopped at the length limit
     stream: npt.NDArray[np.bool_]
-
-
-def hour_start(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def hour(anchor: datetime, start: datetime) -> pa.Table:

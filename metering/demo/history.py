@@ -6,9 +6,10 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metering.demo.generate import HOUR, hour, hour_start
+from metering.demo.generate import HOUR, hour
 from metering.ingest.schema import CANONICAL, STAMPED
 from metering.ingest.spool import Spool
+from metering.moments import hour_start
 
 BATCH_ROWS = 100_000
 

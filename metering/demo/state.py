@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from metering.demo.generate import hour_start
 from metering.demo.provider import HISTORY_DAYS
+from metering.moments import hour_start
 
 STATE_FILE = "demo.json"
 

@@ -11,6 +11,7 @@ AT = datetime(2026, 3, 10, 12, 0, 20, tzinfo=UTC)
 NOW = Now(AT, LiveCounts(60, ok=30), LivePoint(AT, AT, LiveCounts(60)), LiveCounts(60))
 FRESH = Freshness(None, ever=True, sealed_until=None)
 NO_FLEET = FleetNow(0, None, None, None, None, simulated=False)
+USUAL = Filters()
 OWN = Filters("custom", start=AT - timedelta(days=2), end=AT - timedelta(days=1))
 
 
@@ -22,7 +23,7 @@ def steps(*lengths_s: int) -> list[LivePoint]:
     ]
 
 
-def overview(history: History | None, filters: Filters = Filters(), now: Now | None = NOW) -> Overview:  # noqa: B008 - frozen
+def overview(history: History | None, filters: Filters = USUAL, now: Now | None = NOW) -> Overview:
     return Overview(filters, AT, FRESH, now, NO_FLEET, history)
 
 

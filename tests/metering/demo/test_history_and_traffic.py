@@ -14,9 +14,10 @@ import pytest
 
 from metering.clickhouse import client
 from metering.demo import history, state, traffic
-from metering.demo.generate import HOUR, hour, hour_start
+from metering.demo.generate import HOUR, hour
 from metering.ingest import local
 from metering.ingest.drain import drain
+from metering.moments import hour_start
 from tests.metering.replay.answers import answering
 
 BEGIN = datetime(2026, 11, 20, 9, 20, tzinfo=UTC)
