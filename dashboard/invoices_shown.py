@@ -10,11 +10,12 @@ EACH = 1
 MILLION = 1_000_000
 STATES = {"paid": "win", "past_due": "alert", "uncollectible": "alert", "void": "bound"}
 PER_LINE = {"usage", "adjustment"}  # what has a model, a kind and a price
+METER = "meter:"  # begins the kind of what is made of a meter's events
 
 
 @dataclass(frozen=True)
 class LineShown:
-    """`name`: the model, or what else it is for. `note`: what a reader must know besides, in words."""
+    """`name`: the model, or what else it is for. `note`: what a reader must know besides, in words. `has_requests`: it leads to them."""
 
     line: InvoiceLineInfo
     name: str
@@ -22,6 +23,7 @@ class LineShown:
     quantity: str
     price: str
     note: str
+    has_requests: bool
 
 
 def state_class(status: str) -> str:
@@ -54,12 +56,13 @@ def _shown(line: InvoiceLineInfo, digits: int) -> LineShown:
         quantity=_quantity(line),
         price=_price(line, digits) if of_usage else NOTHING,
         note=_note(line, of_usage=of_usage),
+        has_requests=of_usage and bool(line.quantity) and not line.kind.startswith(METER),
     )
 
 
 def _kind(line: InvoiceLineInfo) -> str:
     where = [line.operation, line.region, f"over {whole(line.context_over)} tokens" if line.context_over else ""]
-    return ", ".join([words(line.kind.removeprefix("meter:")), *(part for part in where if part)])
+    return ", ".join([words(line.kind.removeprefix(METER)), *(part for part in where if part)])
 
 
 def _quantity(line: InvoiceLineInfo) -> str:

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from billing.public import invoice
 from metering.contracts import TenantInfo
+from tests.billing.documents import issued
 from tests.dashboard.conftest import LogIn
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,18 @@ def test_a_line_leads_to_its_hours_and_an_hour_to_its_requests(
         requests = client.get(hour).content.decode()
         assert "1,234,567" in requests
         assert "request_id=1" in requests
+
+
+def test_what_is_not_made_of_requests_leads_to_none(tenant: TenantInfo, log_in: LogIn) -> None:
+    kinds = [
+        {"type": "flat_fee", "quantity": 31, "unit": "days", "model": "", "kind": ""},
+        {"kind": "meter:gpu_seconds"},
+        {},
+    ]
+    number = issued(tenant.key, kinds).number
+    page = log_in("finance").get(reverse("invoice", args=[number])).content.decode()
+    links = [reverse("invoice-line", args=[number, position]) in page for position in (1, 2, 3)]
+    assert links == [False, False, True]
 
 
 def test_hours_and_lines_that_are_none_are_404(tenant: TenantInfo, invoiced: str, log_in: LogIn) -> None:
