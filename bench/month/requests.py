@@ -1,7 +1,11 @@
 """Requests, and the usage ledger as if they had been sealed."""
 
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from bench.ingest import statement
 from bench.month import (
@@ -30,11 +34,17 @@ def fill(month: Month) -> None:
     _tenants()
     slices = month.slices(SLICE_S)
     weights = [_weight(at) * (until - at) for at, until in slices]
-    for (at, until), weight in zip(slices, weights, strict=True):
-        _requests(at, until, round(month.requests * weight / sum(weights)))
+    counts = [round(month.requests * weight / sum(weights)) for weight in weights]
+    _all(_requests, *zip(*slices, strict=True), counts)
     seal, unsealed = _seal(month)
-    for at, until in unsealed.slices(SLICE_S):
-        _ledger(at, until, seal)
+    _all(partial(_ledger, seal=seal), *zip(*unsealed.slices(SLICE_S), strict=True))
+
+
+def _all(insert: Callable[..., None], *arguments: Iterable[int]) -> None:
+    """An insert takes one core: as many side by side as there are."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for _ in threads.map(insert, *arguments):
+            pass
 
 
 def _weight(at_s: int) -> float:
