@@ -17,9 +17,8 @@ up: $(call STAMP,run)
 	@exec $(BIN)/python manage.py up --port $(PORT)
 
 # Two processes, each with servers of its own. Against servers of yours (DATABASE_URL, ...): make test ARGS="-n 0", for they would share them.
-# Files are handed out in the order that tests/stack.py puts them in.
 test: $(call STAMP,dev)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Clients that we did not write (OpenMeter's, Lago's, OpenTelemetry's, LiteLLM...), unmodified, against a running stack.
 test-clients: $(call STAMP,dev) $(CLIENTS_STAMP)

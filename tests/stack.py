@@ -8,7 +8,6 @@ import gc
 import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +17,6 @@ import pytest
 from metering.embedded.stack import EmbeddedStack
 
 TEST_DATABASE = "test_tallywatt"
-LONG = {"journeys", "browser"}
 _running: list[tuple[EmbeddedStack, Path]] = []
 
 
@@ -29,13 +27,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if not hands_out or "PYTEST_XDIST_WORKER" in os.environ:
         _boot()
     return (yield)
-
-
-@pytest.hookimpl(trylast=True)  # after pytest-randomly, whose order is kept among files that are alike
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for browsers and whole stacks goes first, then files with many tests, so that no long file ends the run alone."""
-    tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (LONG.isdisjoint(item.path.parts), -tests[item.path]))
 
 
 def pytest_collection_finish() -> None:
