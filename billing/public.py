@@ -50,12 +50,13 @@ from billing.pricebook import in_force as price_book_prices
 from billing.pricebook import remarks as price_book_remarks
 from billing.pricebook import versions_of as price_book_versions
 from billing.proof_document import ProofRefused, proof_document
-from billing.rating import ANY_MODEL, plain
+from billing.rating import ANY_MODEL, METER, plain
 from billing.tenant_prices import prices_of as tenant_price_list
 
 __all__ = [
     "ANY_MODEL",
     "INVOICE_STATUSES",
+    "METER",
     "PREVIEW_MOST_MONTHS",
     "Bill",
     "BookInfo",

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from billing.contracts import InvoiceEventInfo, InvoiceLineInfo
+from billing.public import METER
 from dashboard.formats import NOTHING, counted, decimals, exact, places, whole, words
 
 EACH = 1
 MILLION = 1_000_000
 STATES = {"paid": "win", "past_due": "alert", "uncollectible": "alert", "void": "bound"}
 PER_LINE = {"usage", "adjustment"}  # what has a model, a kind and a price
-METER = "meter:"  # begins the kind of what is made of a meter's events
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from billing.public import NotExplained, Question, explain_price, explain_request, tenant_price_list
+from billing.public import METER, NotExplained, Question, explain_price, explain_request, tenant_price_list
 from dashboard import trouble
 from dashboard.access import CUSTOMER, FINANCE, OPERATOR, Visitor, only
 from dashboard.finance import price_explain_shown as shown
@@ -143,5 +143,5 @@ def _choices(tenant: str) -> dict[str, list[str]]:
         "tiers": sorted({row.tier for row in rows} - {""}),
         "operations": sorted({row.operation for row in rows} - {""}),
         "regions": sorted({row.region for row in rows} - {""}),
-        "meters": sorted({row.kind for row in rows if row.kind.startswith("meter:")}),
+        "meters": sorted({row.kind for row in rows if row.kind.startswith(METER)}),
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from billing.public import ANY_MODEL, PriceChange, PriceInfo, PriceRow, payable
+from billing.public import ANY_MODEL, METER, PriceChange, PriceInfo, PriceRow, payable
 from dashboard import formats
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,7 +73,7 @@ def model(name: str) -> str:
 
 def kind(name: str) -> str:
     """'cached_input' -> 'cached input', 'meter:gpu_seconds' -> 'meter gpu_seconds'."""
-    slug = name.removeprefix("meter:")
+    slug = name.removeprefix(METER)
     return f"meter {slug}" if slug != name else formats.words(name)
 
 
@@ -162,7 +162,7 @@ def _tiers(row: PriceRow) -> str:
 
 
 def _per(row: PriceRow, started: str = "") -> str:
-    tokens = not (row.kind.startswith("meter:") or row.kind == "request")
+    tokens = not (row.kind.startswith(METER) or row.kind == "request")
     per = row.per or (PER_MILLION if tokens else 1)
     if tokens:
         return f"per {started}million" if per == PER_MILLION else f"per {started}{per:,} tokens"
