@@ -18,6 +18,7 @@ from metering.embedded.stack import free_port
 ROOT = Path(__file__).resolve().parents[2]
 STARTED_WITHIN_S = 90
 SEALED_WITHIN_S = 30
+ANSWERS_WITHIN_S = 30  # httpx's own 5 s are too few for a server that was just killed, on a busy machine
 # The test run's own servers must not leak into a journey: it has embedded ones of its own.
 FOREIGN = ("DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL", "TALLYWATT_", "DJANGO_", "PYTEST_")
 
@@ -71,9 +72,20 @@ class RunningStack:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{self.tail()}"
 
     def get(self, path: str, **parameters: str) -> Any:
-        answer = httpx.get(self.url + path, params=parameters, headers={"Authorization": f"Bearer {self.key}"})
+        answer = httpx.get(
+            self.url + path,
+            params=parameters,
+            headers={"Authorization": f"Bearer {self.key}"},
+            timeout=ANSWERS_WITHIN_S,
+        )
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(self.url + "/readyz", timeout=ANSWERS_WITHIN_S).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def usage(self, tenant: str) -> tuple[int, int, int, int]:
         """(requests, input, output, cached) of all time, as the finance API gives it."""

@@ -91,7 +91,11 @@ def _handler(server: StrictServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            body = self.rfile.read(length)
+            if len(body) < length:  # killed while it sent: that is no fault of a client, and nobody waits for an answer
+                self.close_connection = True
+                return
             try:
                 reply = server.answer(self._checked(body))
             except Exception as error:
