@@ -11,17 +11,21 @@ from billing import pricebook
 from billing.closing import Closed, close_period
 from billing.periods import month
 from metering import public as metering
-from metering.clickhouse import client
 from metering.contracts import TenantInfo
 from metering.models import IngestHost
 from tests.billing.energy import settle
-from tests.metering.rows import insert_requests
+from tests.metering.rows import empty_tables, insert_requests
 
 # A month that has ended, whatever the clock says.
 MONTH = month("2026-01")
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 
 Use = Callable[..., None]
+
+
+@pytest.fixture
+def clickhouse(ledger: None) -> None:
+    """Money comes from requests and from the ledger, never from a live roll-up: a test here that finds any would find a mistake."""
 
 
 @pytest.fixture
@@ -65,8 +69,7 @@ def prices(db: None) -> None:
 @pytest.fixture
 def only_own_rows(clickhouse: None, db: None) -> None:
     """No usage and no energy but the test's own, and all energy of MONTH is settled: for answers about everybody."""
-    for table in ("requests", "usage_ledger", "energy_hours", "energy_attributed_hours"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("requests", "usage_ledger", "energy_hours", "energy_attributed_hours")
     settle(MONTH.end)
 
 

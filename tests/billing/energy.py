@@ -1,5 +1,8 @@
 """Hours of energy, put there directly, and what energy and GPUs cost."""
 
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -9,6 +12,8 @@ from metering.clickhouse import client
 from metering.models import TelemetryProgress
 
 NANO = 10**9
+Gathered = dict[tuple[str, tuple[str, ...]], list[list[Any]]]
+_gathering: list[Gathered] = []
 USED = {"input_tokens": 10_000_000, "output_tokens": 10_000_000}  # of model m: 1.50 and 6.00 USD
 
 
@@ -39,5 +44,20 @@ def settle(until: datetime) -> None:
     TelemetryProgress.objects.update_or_create(name="energy", defaults=fields)
 
 
+@contextmanager
+def in_one_insert() -> Iterator[None]:
+    """For many hours: what is put within is inserted at the end, all rows of a table that have the same columns at once."""
+    _gathering.append(defaultdict(list))
+    try:
+        yield
+    finally:
+        gathered = _gathering.pop()
+    for (table, columns), rows in gathered.items():
+        client.insert("test_energy", table, columns, list(zip(*rows, strict=True)))
+
+
 def _insert(table: str, row: dict[str, Any]) -> None:
-    client.insert("test_energy", table, list(row), [[value] for value in row.values()])
+    if _gathering:
+        _gathering[-1][table, tuple(row)].append(list(row.values()))
+    else:
+        client.insert("test_energy", table, list(row), [[value] for value in row.values()])

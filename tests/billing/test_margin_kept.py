@@ -11,11 +11,10 @@ from billing.margin_kept import FRESH, keep, kept_margins
 from billing.models import KeptMargin
 from billing.periods import month_of
 from billing.public import set_price
-from metering.clickhouse import client
 from metering.models import IngestHost
 from metering.public import create_tenant, energy_set_price
 from tests.billing.energy import USED, attributed, energy_costs_from_now_on, nobodys, settle
-from tests.metering.rows import insert_requests
+from tests.metering.rows import empty_tables, insert_requests
 
 pytestmark = [pytest.mark.usefixtures("clickhouse"), pytest.mark.django_db]
 NOW = datetime.now(UTC)
@@ -26,8 +25,7 @@ SETTLED = max(NOW.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1
 @pytest.fixture
 def this_month(tenant_key: str, clickhouse: None) -> str:
     """A tenant with a request in the first hour of this month, its energy, and idle time."""
-    for table in ("energy_hours", "energy_attributed_hours"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("energy_hours", "energy_attributed_hours")
     create_tenant(tenant_key)
     at = MONTH.start + timedelta(minutes=30)
     insert_requests(tenant_key, {"id": "1", "time": at, "ingested_at": at} | USED)

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -178,8 +179,10 @@ def test_a_run_killed_at_any_point_and_resumed_makes_the_same_set_without_a_gap(
 
 def crashed(run: InvoiceRun, point: str) -> int:
     """The exit code of a process that works on the run until it is killed there."""
-    settings = connection.settings_dict
     url = urlsplit(os.environ["DATABASE_URL"])
-    environment = os.environ | {"DATABASE_URL": urlunsplit(url._replace(path=f"/{settings['NAME']}"))}
+    environment = os.environ | {
+        "DATABASE_URL": urlunsplit(url._replace(path=f"/{connection.settings_dict['NAME']}")),
+        "CLICKHOUSE_URL": str(settings.CLICKHOUSE_URL),
+    }
     command = [sys.executable, "-m", "tests.billing.crashing_run", str(run.pk), point]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False).returncode

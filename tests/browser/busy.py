@@ -8,7 +8,7 @@ from metering.clickhouse import client
 from metering.public import create_tenant
 from tests.billing.energy import attributed, energy_costs_from_now_on, nobodys, settle
 from tests.metering.quarantined import put
-from tests.metering.rows import insert_requests, settled
+from tests.metering.rows import empty_tables, insert_requests, settled
 from tests.metering.telemetry.reconciliation.windows import hour_of, insert
 from tests.metering.telemetry.sample_rows import MINUTE, SECOND, every, insert_engines, insert_gpus
 
@@ -18,8 +18,7 @@ REGIONS = {"eu-west": "eu-west-a", "us-east": "us-east-b"}
 
 def empty() -> None:
     """As on the first day: nothing was ever reported."""
-    for table in _tables():
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*_tables())
 
 
 def _tables() -> list[str]:

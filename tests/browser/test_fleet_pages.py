@@ -11,7 +11,7 @@ from metering.telemetry import step_rollups
 from tests.billing.energy import attributed, energy_costs_from_now_on, nobodys, settle
 from tests.browser.conftest import OpenBrowser
 from tests.browser.test_pages import look_at
-from tests.metering.rows import insert_requests
+from tests.metering.rows import empty_tables, insert_requests
 from tests.metering.telemetry.reconciliation.windows import hour_of, insert
 from tests.metering.telemetry.sample_rows import MINUTE, SECOND, TELEMETRY, every, insert_engines, insert_gpus
 
@@ -42,8 +42,7 @@ CALM = {"running": 10.0, "waiting": 0.0, "kv_cache_usage": 0.4}
 
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
-    for table in TABLES:
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*TABLES)
 
 
 def engine_runs(state: dict[str, float], **fields: object) -> None:

@@ -2,10 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -66,11 +65,15 @@ def is_live(page: Page) -> None:
     expect(page.locator("[data-live-state].is-live")).to_contain_text("as of", timeout=20_000)
 
 
-def look_at_all(watched: Watched, listed: list[OnePage], kind: str) -> None:
+Check = Callable[[OnePage, Page], None]
+
+
+def look_at_all(watched: Watched, listed: list[OnePage], kind: str, check: Check = lambda one, page: None) -> None:
     found = []
     for one in listed:
         try:
             page = look_at(watched, one.path)
+            check(one, page)
             if one.live:
                 is_live(page)
         except AssertionError as error:
@@ -102,11 +105,13 @@ def test_so_is_every_page_before_anything_was_reported_and_says_what_to_do_next(
     busy.empty()
     watched = browse("operator", scheme="dark")
     listed = [one for one in pages(tenant.key) if not one.about]
-    look_at_all(watched, listed, "empty")
-    for one in listed:
-        text = watched.open(one.path).locator("#main").inner_text()
-        assert len(text) > 40, one.path
-        assert not re.search(r"^(None|nan|Infinity)$|\b(NaN|undefined)\b", text, re.MULTILINE), one.path
+    look_at_all(watched, listed, "empty", says_what_to_do)
+
+
+def says_what_to_do(one: OnePage, page: Page) -> None:
+    text = page.locator("#main").inner_text()
+    assert len(text) > 40, one.path
+    assert not re.search(r"^(None|nan|Infinity)$|\b(NaN|undefined)\b", text, re.MULTILINE), one.path
 
 
 def test_nobody_else_sees_any_of_them(tenant: TenantInfo, browse: OpenBrowser) -> None:
@@ -147,10 +152,14 @@ CONTROLS = """() => {
     return one.outerHTML.slice(0, 120);
   });
 }"""
-FOCUSED = """() => {
-  const at = document.activeElement;
+# Written down in the page, since asking for it after each key takes longer than the key.
+NOTE_FOCUS = """() => {
   const ring = (one) => one && (getComputedStyle(one).outlineStyle !== 'none' || getComputedStyle(one).boxShadow !== 'none');
-  return [at.dataset.tabbed ?? null, Boolean(ring(at) || ring(at.nextElementSibling)), at.outerHTML.slice(0, 120)];
+  window.focused = [];
+  document.addEventListener('focusin', ({ target: at }) => {
+    if (!at.dataset.tabbed) return;
+    focused.push([Number(at.dataset.tabbed), Boolean(ring(at) || ring(at.nextElementSibling)), at.outerHTML.slice(0, 120)]);
+  });
 }"""
 
 
@@ -166,17 +175,12 @@ def test_the_keyboard_reaches_every_control_and_shows_where_it_is(tenant: Tenant
         if page.locator(".plot").count():
             page.wait_for_selector(".plot svg.main-svg")
         controls: list[str] = page.evaluate(CONTROLS)
-        reached: set[int] = set()
+        page.evaluate(NOTE_FOCUS)
         for _ in range(len(controls) + 3):
             page.keyboard.press("Tab")
-            tabbed, visible, markup = focus_of(page)
-            if tabbed is not None:
-                assert visible, f"{one.path}: the focus cannot be seen on {markup}"
-                reached.add(int(tabbed))
+        focused: list[tuple[int, bool, str]] = page.evaluate("focused")
+        unseen = [markup for _, visible, markup in focused if not visible]
+        assert unseen == [], f"{one.path}: the focus cannot be seen"
+        reached = {number for number, _, _ in focused}
         missed = [text for number, text in enumerate(controls) if number not in reached]
         assert missed == [], one.path
-
-
-def focus_of(page: Page) -> tuple[Any, bool, str]:
-    tabbed, visible, markup = page.evaluate(FOCUSED)
-    return tabbed, visible, markup

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from metering.capacity import storing, working
-from metering.clickhouse import client
 from metering.live import LiveScope
 from metering.models import DemandForecast, FleetCapacity
 from tests.metering.capacity.rows import insert_demand, insert_pool, weekly
+from tests.metering.rows import empty_tables
 
 HOUR = timedelta(hours=1)
 TABLES = ("service_hour", "saturation_minute", "engine_minute", "energy_windows", "gpu_minute")
@@ -17,8 +17,7 @@ DEMAND_DAYS, TELEMETRY_DAYS = 70, 5
 
 
 def forget() -> None:
-    for table in TABLES:
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*TABLES)
     DemandForecast.objects.all().delete()
     FleetCapacity.objects.all().delete()
 

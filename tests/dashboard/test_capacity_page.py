@@ -10,12 +10,12 @@ from django.urls import reverse
 
 from dashboard.operator.shelf import SHELF
 from metering.capacity import storing, working
-from metering.clickhouse import client
 from metering.live import LiveScope
 from metering.models import DemandForecast
 from metering.public import energy_set_gpu_price, energy_set_price
 from tests.dashboard import capacity_states as states
 from tests.dashboard.conftest import LogIn
+from tests.metering.rows import empty_tables
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
 
@@ -217,6 +217,6 @@ def test_the_form_keeps_the_filters_and_clearing_it_keeps_them_too(log_in: LogIn
 def test_names_from_events_are_text(log_in: LogIn) -> None:
     row = storing.fleet_outlook(states.now())
     assert row.made_at is not None
-    client.statement("test_truncate", "TRUNCATE TABLE service_hour")
+    empty_tables("service_hour")
     page = opened(log_in, model="<b>x</b>")
     assert "<b>x</b>" not in page

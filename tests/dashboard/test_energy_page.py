@@ -26,6 +26,7 @@ from metering.public import (
 )
 from tests.billing.energy import attributed, nobodys, settle
 from tests.dashboard.conftest import LogIn
+from tests.metering.rows import empty_tables
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
 
@@ -36,8 +37,7 @@ TABLES = ("energy_windows", "energy_attributed", "energy_hours", "energy_attribu
 
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
-    for table in TABLES:
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*TABLES)
     SHELF.clear()
 
 

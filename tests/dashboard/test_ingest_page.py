@@ -13,7 +13,6 @@ from pytest_django.fixtures import Settings
 
 from dashboard.operator.ingest_findings import Finding, findings
 from dashboard.operator.shelf import SHELF
-from metering.clickhouse import client
 from metering.ingest import counters, presence
 from metering.ingest.counters import EDGES_S, Histogram, Snapshot, Tally
 from metering.ingest.spool import SpooledFile
@@ -33,7 +32,7 @@ from metering.models import IngestHost, Seal
 from metering.moments import microseconds
 from metering.redis_link import link
 from tests.dashboard.conftest import LogIn
-from tests.metering.rows import settled
+from tests.metering.rows import empty_tables, settled
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
 
@@ -60,7 +59,7 @@ def empty() -> None:
     counters.circuit.close()
     for key in link().scan_iter("tallywatt:*"):
         link().delete(key)
-    client.statement("test_truncate", "TRUNCATE TABLE quarantine")
+    empty_tables("quarantine")
 
 
 def health(**parts: Any) -> IngestHealth:

@@ -8,8 +8,8 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from dashboard.operator.shelf import SHELF
-from metering.clickhouse import client
 from tests.dashboard.conftest import LogIn
+from tests.metering.rows import empty_tables
 from tests.metering.telemetry.reconciliation.windows import hour_of, insert, recent_hour, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
@@ -22,8 +22,7 @@ LEAKS = {"event_prefill_tokens": 588_000.0, "event_decode_tokens": 392_000.0, "e
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
     SHELF.clear()
-    for table in ("energy_windows", "reconciliation_hours"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("energy_windows", "reconciliation_hours")
 
 
 def opened(log_in: LogIn, **query: str) -> str:

@@ -14,11 +14,10 @@ from pytest_django.fixtures import Settings
 from billing.contracts import MarginAmounts, MarginGap, MarginReport, MarginRow
 from dashboard.finance import margin_shown as shown
 from dashboard.finance.margin_csv import COLUMNS, csv_rows
-from metering.clickhouse import client
 from metering.contracts import TenantInfo
 from tests.billing.energy import attributed, energy_costs_from_now_on, nobodys, settle
 from tests.dashboard.conftest import LogIn
-from tests.metering.rows import NOON, insert_requests
+from tests.metering.rows import NOON, empty_tables, insert_requests
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
 
@@ -30,8 +29,7 @@ MONTH_START, MONTH_END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, 
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
     """No other test's usage or energy: the page is of everybody."""
-    for table in ("requests", "usage_ledger", "energy_hours", "energy_attributed_hours"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("requests", "usage_ledger", "energy_hours", "energy_attributed_hours")
 
 
 @pytest.fixture

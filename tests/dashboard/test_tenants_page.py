@@ -17,12 +17,11 @@ from dashboard.operator.filters import Filters
 from dashboard.operator.pages import frame
 from dashboard.operator.registry import PAGES
 from dashboard.operator.shelf import SHELF
-from metering.clickhouse import client
 from metering.models import IngestHost
 from metering.public import Neighbour, create_tenant
 from tests.billing.energy import attributed, energy_costs_from_now_on, nobodys, settle
 from tests.dashboard.conftest import LogIn
-from tests.metering.rows import insert_requests
+from tests.metering.rows import empty_tables, insert_requests
 
 # What is read aside is read by a thread, which sees only what is committed.
 by_threads = pytest.mark.django_db(transaction=True)
@@ -41,8 +40,7 @@ READ = (
 
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> Iterator[None]:
-    for table in (*TABLES, *READ):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*TABLES, *READ)
     SHELF.clear()
     yield
     SHELF.clear()

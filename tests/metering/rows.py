@@ -32,6 +32,13 @@ def insert_requests(tenant: str, *rows: dict[str, Any]) -> None:
     client.insert("test_rows", "requests", columns, [[row[name] for row in full] for name in columns])
 
 
+def empty_tables(*tables: str) -> None:
+    """Those that hold any row, which is known at once; to truncate one takes a while even if it is empty."""
+    full = "SELECT DISTINCT table FROM system.parts WHERE active AND database = currentDatabase() AND has(%(tables)s, table)"
+    for (table,) in client.statement("test_full", full, {"tables": list(tables)}):
+        client.statement("test_truncate", f"TRUNCATE TABLE {client.identifier(table)}")
+
+
 def request_key(tenant: str, identity: str, source: str = "") -> str:
     """The key of a request in addresses (metering.slow_requests): a hash that ClickHouse alone computes."""
     values = {"tenant": tenant, "source": source, "id": identity}

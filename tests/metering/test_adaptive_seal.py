@@ -9,19 +9,18 @@ from metering import ledger
 from metering.clickhouse import client
 from metering.models import Seal
 from metering.usage import ledger_differences, sealed_usage
-from tests.metering.rows import NOON, insert_requests, settled
+from tests.metering.rows import NOON, empty_tables, insert_requests, settled
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clickhouse")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("ledger")]
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 LIMIT = 3
 
 
 @pytest.fixture(autouse=True)
-def empty_tables(clickhouse: object, settings: Settings) -> None:
+def nothing_before(ledger: object, settings: Settings) -> None:
     settings.SEAL_MAX_EVENTS = LIMIT
-    for table in ("requests", "usage_ledger", "quarantine"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("requests", "usage_ledger", "quarantine")
 
 
 def arrive(tenant: str, start: datetime, count: int, *, apart: timedelta = SECOND, first: int = 0) -> None:

@@ -24,8 +24,9 @@ from metering.clickhouse import client
 from metering.ingest import drain as drain_module
 from metering.ledger import seal_usage
 from tests.metering.identity_model import DAY_MS, HOUR_MS, MINUTE_MS, TENANTS, Sent, World, judged, ledger_of
+from tests.metering.rows import empty_tables
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clickhouse")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("ledger")]
 
 # The fixtures are one spool and one database for all examples of a test; every example has tenants of its own.
 # An example takes a second or more of a busy laptop, so each holds many events. `PROPERTY_EXAMPLES=500` looks harder.
@@ -80,10 +81,9 @@ DELIVERY = st.builds(
 
 
 @pytest.fixture(autouse=True)
-def empty_tables(clickhouse: object) -> None:
+def nothing_before(ledger: object) -> None:
     """A seal covers all tenants, so what other tests left behind would be counted here too."""
-    for table in ("requests", "usage_ledger", "quarantine"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("requests", "usage_ledger", "quarantine")
 
 
 @contextmanager

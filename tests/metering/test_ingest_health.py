@@ -18,7 +18,7 @@ from metering.ingest_health import IngestHealth, ingest_health
 from metering.models import IngestHost, Seal
 from metering.redis_link import link
 from tests.metering.ingest.batches import numbered, spool_at
-from tests.metering.rows import NOON, insert_requests, settled
+from tests.metering.rows import NOON, empty_tables, insert_requests, settled
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clickhouse")]
 
@@ -30,8 +30,7 @@ def empty(clickhouse: object) -> None:
     counters.circuit.close()
     for key in link().scan_iter("tallywatt:*"):
         link().delete(key)
-    for table in ("requests", "usage_ledger", "quarantine", "requests_minute", "requests_hour"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("requests", "usage_ledger", "quarantine", "requests_minute", "requests_hour")
 
 
 def sealed(completed_at: datetime, **counts: int) -> None:

@@ -5,23 +5,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from metering import ledger
-from metering.clickhouse import client
 from metering.late import LateUsage, late_usage
 from metering.models import Seal
 from tests.metering.meter_rows import define, insert_meter_events
-from tests.metering.rows import NOON, insert_requests, settled
+from tests.metering.rows import NOON, empty_tables, insert_requests, settled
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clickhouse")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("ledger")]
 
 DAY, HOUR, QUARTER = timedelta(days=1), timedelta(hours=1), timedelta(minutes=15)
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def empty_tables(clickhouse: object) -> None:
+def nothing_before(ledger: object) -> None:
     """A seal covers all tenants, so what other tests left behind would be counted here too."""
-    for table in ("requests", "usage_ledger"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("requests", "usage_ledger")
 
 
 def seal(until: datetime) -> int:

@@ -12,9 +12,9 @@ from metering.clickhouse.queries.usage import Scope, SealUsage
 from metering.models import IngestHost, Seal
 from metering.moments import EPOCH, milliseconds
 from metering.usage import current_usage, ledger_differences, raw_usage, sealed_usage
-from tests.metering.rows import NOON, insert_requests, settled
+from tests.metering.rows import NOON, empty_tables, insert_requests, settled
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clickhouse")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("ledger")]
 
 DAY = timedelta(days=1)
 START, END = NOON - 20 * DAY, NOON + 20 * DAY
@@ -26,10 +26,9 @@ def tenant() -> str:
 
 
 @pytest.fixture(autouse=True)
-def empty_tables(clickhouse: object) -> None:
+def nothing_before(ledger: object) -> None:
     """A seal covers all tenants, so what other tests left behind would be counted here too."""
-    for table in ("requests", "usage_ledger", "quarantine"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("requests", "usage_ledger", "quarantine")
 
 
 def seal(until: datetime) -> ledger.SealOutcome:

@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering import live
-from metering.clickhouse import client
 from metering.clickhouse.queries.live_sources import GRAINS, pieces, source
 from metering.clickhouse.queries.live_sources import Subset as Chosen
 from metering.live import LiveScope
 from metering.live_histograms import BUCKETS, HISTOGRAM_EDGES, live_histogram
-from tests.metering.rows import insert_requests
+from tests.metering.rows import empty_tables, insert_requests
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 NAMES = {
@@ -40,8 +39,7 @@ def now() -> datetime:
 @pytest.fixture(scope="module")
 def rows(clickhouse_schema: None, now: datetime) -> Iterator[list[Row]]:
     """Over the last three days, those of the last hour denser; names are this module's own. Rollups hold nothing else meanwhile."""
-    for table in ROLLUPS:
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*ROLLUPS)
     draw = random.Random(5)  # noqa: S311 - test data
     own = uuid.uuid4().hex[:6]
     found = []
@@ -66,8 +64,7 @@ def rows(clickhouse_schema: None, now: datetime) -> Iterator[list[Row]]:
     for tenant, of in itertools.groupby(sorted(found, key=lambda row: row["tenant"]), key=lambda row: row["tenant"]):
         insert_requests(str(tenant), *of)
     yield found
-    for table in ROLLUPS:
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*ROLLUPS)
 
 
 ROLLUPS = (

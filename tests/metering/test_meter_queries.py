@@ -18,7 +18,7 @@ from metering.windows import TooManyWindows, WindowSize
 from tests.metering.meter_rows import define, insert_meter_events
 from tests.metering.rows import NOON, insert_requests, seal_row
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("ledger")]
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

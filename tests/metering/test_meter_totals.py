@@ -12,7 +12,7 @@ from metering.usage import pieces
 from tests.metering.meter_rows import define, insert_meter_events
 from tests.metering.rows import NOON, seal_row
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("ledger")]
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 START, END = NOON - DAY, NOON + DAY

@@ -17,7 +17,7 @@ from metering.meters import MeterInfo
 from tests.metering.meter_rows import define, insert_meter_events
 from tests.metering.rows import NOON, insert_requests
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("ledger")]
 
 METERS = "/api/v1/meters"
 WHEN = {"from": "2026-01-15T00:00:00Z", "to": "2026-01-17T00:00:00Z"}

@@ -12,9 +12,9 @@ from metering import ledger, proofs
 from metering.clickhouse import client
 from metering.contracts import SealInfo
 from metering.proofs import SeveralRequests, UsagePart, digests, request_proof
-from tests.metering.rows import NOON, insert_requests, settled
+from tests.metering.rows import NOON, empty_tables, insert_requests, settled
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clickhouse")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("ledger")]
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 START, END = NOON - 10 * DAY, NOON + 10 * DAY
@@ -38,9 +38,8 @@ id={id}"""
 
 
 @pytest.fixture(autouse=True)
-def empty_tables(clickhouse: object) -> None:
-    for table in ("requests", "usage_ledger"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+def nothing_before(ledger: object) -> None:
+    empty_tables("requests", "usage_ledger")
     proofs._kept_buckets.cache_clear()
 
 

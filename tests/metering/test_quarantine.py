@@ -20,7 +20,7 @@ from tests.metering.quarantined import NOON, found, ids, put
 from tests.metering.rows import insert_requests
 
 BATCH = "5b7e2f0e-1a0c-4a53-9d3c-6f2f2a9b8f00"
-pytestmark = [pytest.mark.usefixtures("clickhouse"), pytest.mark.django_db]
+pytestmark = [pytest.mark.usefixtures("ledger"), pytest.mark.django_db]
 
 
 def all_pages(asked: EntryFilter, limit: int) -> list[Key]:

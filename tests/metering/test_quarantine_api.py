@@ -19,7 +19,7 @@ from metering.quarantine.decisions import discard
 from tests.metering.ingest.edge import event
 from tests.metering.quarantined import NOON, found, put, stored
 
-pytestmark = [pytest.mark.usefixtures("clickhouse", "spool"), pytest.mark.django_db]
+pytestmark = [pytest.mark.usefixtures("ledger", "spool"), pytest.mark.django_db]
 
 LIST = "/api/v1/quarantine"
 

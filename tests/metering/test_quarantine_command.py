@@ -12,7 +12,7 @@ from metering.ingest import local
 from tests.metering.ingest.edge import event
 from tests.metering.quarantined import found, put, stored
 
-pytestmark = [pytest.mark.usefixtures("clickhouse", "spool"), pytest.mark.django_db]
+pytestmark = [pytest.mark.usefixtures("ledger", "spool"), pytest.mark.django_db]
 
 
 def run(*words: str) -> tuple[str, str]:

@@ -30,7 +30,7 @@ from tests.metering.ingest.edge import CLOUDEVENT, CLOUDEVENTS, Edge, cloudevent
 from tests.metering.quarantined import NOON, arrival_of, found, only_entry, put, stored
 from tests.metering.rows import settled
 
-pytestmark = [pytest.mark.usefixtures("clickhouse", "spool"), pytest.mark.django_db]
+pytestmark = [pytest.mark.usefixtures("ledger", "spool"), pytest.mark.django_db]
 
 
 @pytest.fixture

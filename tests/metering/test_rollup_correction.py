@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from metering import ledger, rollup_correction, sealing
 from metering.clickhouse import client
 from metering.models import Seal
-from tests.metering.rows import NOON, insert_requests, settled
+from tests.metering.rows import NOON, empty_tables, insert_requests, settled
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clickhouse")]
 
@@ -33,9 +33,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture(autouse=True)
-def empty_tables(clickhouse: object) -> None:
-    for table in ("requests", "usage_ledger", "quarantine", *TABLES, *MADE, *RECENT):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+def nothing_before(clickhouse: object) -> None:
+    empty_tables("requests", "usage_ledger", "quarantine", *TABLES, *MADE, *RECENT)
 
 
 def live(tenant: str, table: str = "requests_minute", *, final: bool = False) -> dict[str, Any]:
@@ -221,8 +220,7 @@ def test_live_equals_the_ledger_however_events_arrive_and_are_sealed(
 ) -> None:
     """Each arrival: an id, the minute of use, a model (which makes conflicts). Seals are cut between arrivals."""
     Seal.objects.all().delete()
-    for table in ("requests", "usage_ledger", *TABLES):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("requests", "usage_ledger", *TABLES)
     tenant = f"t-{uuid4().hex[:12]}"
     for number, (identity, minute, model) in enumerate(arrivals):
         times = {"time": NOON + timedelta(minutes=minute), "ingested_at": NOON + timedelta(seconds=number)}

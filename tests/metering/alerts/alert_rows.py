@@ -8,7 +8,7 @@ from django.apps import apps
 
 from metering.clickhouse import client
 from metering.models import AlertChannel, AlertEvent, AlertRule, AlertSilence, AlertState
-from tests.metering.rows import insert_requests
+from tests.metering.rows import empty_tables, insert_requests
 
 NOW = datetime(2026, 3, 10, 12, 30, 20, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -30,8 +30,7 @@ TABLES = (
 def empty() -> None:
     AlertRule.objects.all().delete()
     there = {str(row[0]) for row in client.statement("test_tables", "SHOW TABLES")}
-    for table in there.intersection(TABLES):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*there.intersection(TABLES))
 
 
 def ship() -> None:

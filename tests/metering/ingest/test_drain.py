@@ -21,6 +21,11 @@ from tests.metering.ingest.batches import NOON, events, ids, names, numbered, ro
 pytestmark = pytest.mark.usefixtures("clickhouse")
 
 
+@pytest.fixture
+def clickhouse(clickhouse_schema: None) -> None:
+    """With the roll-ups, unlike beside it: what a drain repeats must not be in them twice either."""
+
+
 class Killed(BaseException):
     """Stands for kill -9 between two steps: no handler of the code under test takes it."""
 

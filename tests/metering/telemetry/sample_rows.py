@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from metering.clickhouse import client
+from tests.metering.rows import empty_tables
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -72,5 +73,4 @@ TELEMETRY = (
 
 def forget_telemetry() -> None:
     """No GPU or engine of another test is in the fleet."""
-    for table in TELEMETRY:
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*TELEMETRY)

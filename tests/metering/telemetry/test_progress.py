@@ -20,7 +20,7 @@ from metering.telemetry import processing, progress
 from metering.telemetry.processing import Outcome
 from metering.telemetry.spans import Span
 from metering.telemetry.steps import Step
-from tests.metering.rows import insert_requests, settled
+from tests.metering.rows import empty_tables, insert_requests, settled
 from tests.metering.telemetry.sample_rows import (
     MINUTE,
     SECOND,
@@ -58,8 +58,7 @@ class Writer:
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
     """Nothing arrived before the test began."""
-    for table in (GPUS, ENGINES, REQUESTS):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(GPUS, ENGINES, REQUESTS)
 
 
 @pytest.fixture

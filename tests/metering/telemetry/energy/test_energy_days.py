@@ -11,7 +11,8 @@ from metering.models import EnergyDay
 from metering.telemetry.energy import days, prices
 from metering.telemetry.energy.report import OTHERS, EnergyReport, energy_costs, energy_report, energy_series
 from metering.telemetry.spans import Span
-from tests.billing.energy import attributed, nobodys, settle
+from tests.billing.energy import attributed, in_one_insert, nobodys, settle
+from tests.metering.rows import empty_tables
 
 pytestmark = [pytest.mark.usefixtures("clickhouse"), pytest.mark.django_db]
 D = Decimal
@@ -30,18 +31,20 @@ GROUPS = ((), ("tenant",), ("tenant", "model"), ("model", "tier", "region"), ("c
 
 @pytest.fixture(autouse=True)
 def nothing_else(clickhouse: None) -> None:
-    for table in (*TABLES, "energy_day_hours"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*TABLES, "energy_day_hours")
 
 
 @pytest.fixture
 def three_days(nothing_else: None, db: None) -> None:
     """In each of 72 hours two customers on two engines, and something of nobody's; settled a while after."""
-    for number in range(72):
-        at, node = FIRST + number * HOUR, f"n{number % 2}"
-        attributed(at, "acme", kwh="0.000000007", gpu_hours="0.1", node=node, prefill_tokens=10.0, decode_tokens=3.5)
-        attributed(at, "globex", kwh="2", gpu_hours="0.2", node=node, model="m2", tier="batch", region="us")
-        nobodys(at, node=node, cluster=f"c{number % 2}", idle_nkwh="0.5", gap_nkwh="0.1", idle_gpu_nh="0.3")
+    with in_one_insert():
+        for number in range(72):
+            at, node = FIRST + number * HOUR, f"n{number % 2}"
+            attributed(
+                at, "acme", kwh="0.000000007", gpu_hours="0.1", node=node, prefill_tokens=10.0, decode_tokens=3.5
+            )
+            attributed(at, "globex", kwh="2", gpu_hours="0.2", node=node, model="m2", tier="batch", region="us")
+            nobodys(at, node=node, cluster=f"c{number % 2}", idle_nkwh="0.5", gap_nkwh="0.1", idle_gpu_nh="0.3")
     settle(FIRST + 5 * DAY)
 
 
@@ -118,7 +121,7 @@ def test_a_day_that_is_written_to_is_read_from_its_hours_until_it_is_summed_up_a
     assert summed() == 0  # more may be about to come
     assert summed(datetime.now(UTC) + 2 * days.RESTS) == 1
     assert kwh("late") == 5
-    client.statement("test_truncate", "TRUNCATE TABLE energy_attributed_hours")
+    empty_tables("energy_attributed_hours")
     assert (kwh("late"), kwh("globex")) == (5, 72 * 2)
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from metering.clickhouse import client
 from metering.telemetry import processing
-from tests.metering.rows import settled
+from tests.metering.rows import empty_tables, settled
 from tests.metering.telemetry.energy.scene import Scene
 from tests.metering.telemetry.sample_rows import minutes_of
 
@@ -22,8 +21,7 @@ Clock = Callable[[float], None]
 
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
-    for table in ("gpu_samples", "engine_samples", "requests", "energy_windows", "energy_attributed"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("gpu_samples", "engine_samples", "requests", "energy_windows", "energy_attributed")
 
 
 @pytest.fixture

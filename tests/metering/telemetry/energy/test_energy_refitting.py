@@ -17,6 +17,7 @@ from metering.telemetry import processing
 from metering.telemetry.energy import health, writing
 from metering.telemetry.energy.coefficients import ASSUMED_DECODE_J
 from metering.telemetry.energy.refitting import ASSUMED_IDLE_W, refit
+from tests.metering.rows import empty_tables
 from tests.metering.telemetry.energy.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("clickhouse", "db")
@@ -26,8 +27,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 def nothing_else(clickhouse: None) -> None:
-    for table in ("energy_windows", "energy_attributed", "gpu_samples", "engine_samples"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("energy_windows", "energy_attributed", "gpu_samples", "engine_samples")
 
 
 def insert_windows(start: datetime, count: int = 60, **given: Any) -> None:
@@ -106,7 +106,7 @@ def test_gpus_that_never_rest_are_taken_to_idle_like_others_of_their_kind(start:
     insert_windows(start)
     found = {row.model: row for row in refit(start=start, end=start + HOUR)}
     assert found["m2"].decode_j == pytest.approx(DECODE_J, rel=1e-6)
-    client.statement("test_truncate", "TRUNCATE TABLE energy_windows")
+    empty_tables("energy_windows")
     insert_windows(start, engine="never", idle_power_measured=False, idle_power_w=350.0)
     (row,) = refit(start=start, end=start + HOUR)
     assert (row.accepted, row.windows) == (True, 60)

@@ -12,6 +12,7 @@ from metering.telemetry.energy import prices, writing
 from metering.telemetry.energy.amounts import total
 from metering.telemetry.energy.report import LABELS, EnergyReport, EnergyRow, energy_costs, energy_report
 from metering.telemetry.spans import Span
+from tests.metering.rows import empty_tables
 from tests.metering.telemetry.energy.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("clickhouse", "db")
@@ -22,10 +23,8 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def nothing_else(clickhouse: None) -> None:
     """Reports cover all nodes: what other tests wrote is taken away."""
-    for table in ("energy_windows", "energy_attributed", "energy_hours", "energy_attributed_hours"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
-    for table in ("gpu_samples", "engine_samples"):
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables("energy_windows", "energy_attributed", "energy_hours", "energy_attributed_hours")
+    empty_tables("gpu_samples", "engine_samples")
 
 
 @pytest.fixture

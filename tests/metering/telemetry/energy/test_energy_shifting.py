@@ -10,6 +10,7 @@ from metering.models import TelemetryProgress
 from metering.telemetry.energy.conservation import energy_conservation
 from metering.telemetry.energy.shifting import ClusterPower, Workload, plan, power_shift
 from tests.billing.energy import attributed, nobodys, settle
+from tests.metering.rows import empty_tables
 
 NOW = datetime.now(UTC)
 HOUR = NOW.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
@@ -58,8 +59,7 @@ class TestFromTheTables:
     @pytest.fixture(autouse=True)
     def cluster(self, clickhouse: None, db: None) -> None:
         """An hour in which two customers had 3 kWh on 4 GPUs of cluster c that draw 100 W at rest."""
-        for table in ("energy_windows", "energy_hours", "energy_attributed_hours"):
-            client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+        empty_tables("energy_windows", "energy_hours", "energy_attributed_hours")
         attributed(HOUR, "acme", kwh="2", gpu_hours="3", tier="standard")
         attributed(HOUR, "globex", kwh="1", gpu_hours="1", tier="batch")
         attributed(HOUR, "else", kwh="9", gpu_hours="1", node="n2")

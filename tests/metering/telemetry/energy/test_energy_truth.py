@@ -19,7 +19,7 @@ from metering.simulator.truth import tenant_joules
 from metering.telemetry.energy.refitting import refit
 from metering.telemetry.energy.writing import write
 from metering.telemetry.spans import MINUTE, Span
-from tests.metering.rows import insert_requests
+from tests.metering.rows import empty_tables, insert_requests
 from tests.metering.telemetry.sample_rows import insert_engines, insert_gpus, recent_hour
 
 pytestmark = [pytest.mark.usefixtures("clickhouse", "db"), pytest.mark.timeout(180)]
@@ -35,8 +35,7 @@ LATENCIES = ("queue_ms", "ttft_ms", "tpot_ms", "e2e_ms")
 
 @pytest.fixture(autouse=True)
 def clean(clickhouse: object) -> None:
-    for table in TABLES:
-        client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_tables(*TABLES)
 
 
 def plan_of(start: datetime) -> Plan:

@@ -5,10 +5,10 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from metering import keys
-from metering.clickhouse import client
 from metering.clickhouse.client import ClickHouseUnavailable
 from metering.contracts import Scope
 from metering.telemetry.reconciliation import prometheus
+from tests.metering.rows import empty_tables
 from tests.metering.telemetry.reconciliation.test_report import ALL, MADE, REPORTED
 from tests.metering.telemetry.reconciliation.windows import HOUR, hour_of, insert, recent_hour, settle
 
@@ -20,7 +20,7 @@ Samples = dict[tuple[str, ...], float]
 @pytest.fixture
 def node(tenant_key: str) -> str:
     """The only node that there is: e1 leaks 2 %, e2 nothing, and e3 was complete an hour ago."""
-    client.statement("test_truncate", "TRUNCATE TABLE energy_windows")
+    empty_tables("energy_windows")
     name = f"n-{tenant_key}"
     settle(recent_hour() + HOUR)
     insert(hour_of(name, recent_hour(), **MADE, **REPORTED))

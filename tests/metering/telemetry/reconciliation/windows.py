@@ -6,6 +6,7 @@ from typing import Any
 from metering import moments
 from metering.clickhouse import client
 from metering.models import TelemetryProgress
+from tests.metering.rows import empty_tables
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 Row = dict[str, Any]
@@ -29,7 +30,7 @@ def window(node: str, at: datetime, **columns: Any) -> Row:
 
 def insert(*hours: list[Row]) -> None:
     """What a row does not name is the column's default. Hours that other tests had added up are read from their minutes again."""
-    client.statement("test_truncate", "TRUNCATE TABLE reconciliation_hours")
+    empty_tables("reconciliation_hours")
     for rows in hours:
         names = sorted({name for row in rows for name in row})
         client.insert("test_windows", "energy_windows", names, [[row[name] for row in rows] for name in names])
