@@ -4,17 +4,18 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings as django_settings
+from django.test import override_settings
 from pytest_django.fixtures import Settings
 
 from dashboard.operator import together
 from metering.clickhouse import client, migrate
 from metering.ingest import tasks
+from tests.metering.rows import empty_tables
 
 collect_ignore = ["clients"]  # they need a venv of other people's packages: `make test-clients`
 
@@ -32,17 +33,6 @@ HEAVY = """
 """
 
 
-@contextmanager
-def clickhouse_at(url: str) -> Iterator[None]:
-    """Statements go to this database for a while: for fixtures that outlive a test, which have no use of `settings`."""
-    before = django_settings.CLICKHOUSE_URL
-    django_settings.CLICKHOUSE_URL = url
-    try:
-        yield
-    finally:
-        django_settings.CLICKHOUSE_URL = before
-
-
 @pytest.fixture(scope="session")
 def clickhouse_schema(pytestconfig: pytest.Config) -> Iterator[None]:
     """The test database, migrated once per run."""
@@ -56,13 +46,13 @@ def clickhouse_schema(pytestconfig: pytest.Config) -> Iterator[None]:
 def ledger_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """A database without the views that fill the live roll-ups: they are seventeen, and nine tenths of what a small insert costs."""
     url = urlunsplit(urlsplit(str(django_settings.CLICKHOUSE_URL))._replace(path=f"/{LEDGER_DATABASE}"))
-    with clickhouse_at(url):
+    with override_settings(CLICKHOUSE_URL=url):
         migrate.migrate()
         for (view,) in client.statement("test_views", LIVE_VIEWS):
             client.statement("test_drop", f"DROP TABLE {view}")
     pytestconfig.stash.setdefault(MIGRATED, []).append(url)
     yield url
-    with clickhouse_at(url):
+    with override_settings(CLICKHOUSE_URL=url):
         client.disconnect_idle()
 
 
@@ -72,9 +62,9 @@ def leave_little(pytestconfig: pytest.Config) -> Iterator[None]:
     again, so that their seals begin with the first event that there is."""
     yield
     for url in pytestconfig.stash.get(MIGRATED, []):
-        with clickhouse_at(url):
-            for (table,) in client.statement("test_heavy", HEAVY, {"parts": MANY_PARTS, "rows": MANY_ROWS}):
-                client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+        with override_settings(CLICKHOUSE_URL=url):
+            heavy = client.statement("test_heavy", HEAVY, {"parts": MANY_PARTS, "rows": MANY_ROWS})
+            empty_tables(*(table for (table,) in heavy))
 
 
 @pytest.fixture

@@ -8,27 +8,12 @@ from metering.clickhouse import client
 from metering.public import create_tenant
 from tests.billing.energy import attributed, energy_costs_from_now_on, nobodys, settle
 from tests.metering.quarantined import put
-from tests.metering.rows import empty_tables, insert_requests, settled
+from tests.metering.rows import insert_requests, settled
 from tests.metering.telemetry.reconciliation.windows import hour_of, insert
 from tests.metering.telemetry.sample_rows import MINUTE, SECOND, every, insert_engines, insert_gpus
 
 MODELS = ("llama-3.3-70b", "qwen3-32b", "mistral-small")
 REGIONS = {"eu-west": "eu-west-a", "us-east": "us-east-b"}
-
-
-def empty() -> None:
-    """As on the first day: nothing was ever reported."""
-    empty_tables(*_tables())
-
-
-def _tables() -> list[str]:
-    """Every table that keeps data, rollups included; not the record of migrations."""
-    with client.connection() as link:
-        rows = link.execute(
-            "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "
-            "AND name NOT LIKE '%migration%' AND name NOT LIKE '.inner%'"
-        )
-    return [str(name) for (name,) in rows]
 
 
 def busy(tenant: str) -> None:

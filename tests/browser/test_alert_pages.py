@@ -20,6 +20,7 @@ from tests.browser import busy
 from tests.browser.conftest import OpenBrowser
 from tests.browser.test_pages import look_at
 from tests.metering.alerts.alert_rows import ship
+from tests.metering.rows import empty_every_table
 
 SHOTS = os.environ.get("TALLYWATT_SHOTS")
 PATH = "/operator/alerts/"
@@ -53,7 +54,7 @@ def hour(tenant: TenantInfo, hook: str) -> datetime:
     """A busy provider, with what fires, what was given up, and a deploy."""
     AlertRule.objects.all().delete()
     AlertSample.objects.all().delete()
-    busy.empty()
+    empty_every_table()
     busy.busy(tenant.key)
     ship()
     slack = AlertChannel.objects.create(name="ops", kind="slack", target=f"{hook}/T0/B0/x")

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from metering.contracts import TenantInfo
 from tests.browser import busy
 from tests.browser.conftest import OpenBrowser
+from tests.metering.rows import empty_every_table
 
 AXIS = "document.querySelector('#chart-{}')._fullLayout.xaxis.range"
 ZOOMED = ".zoomed"
@@ -21,7 +22,7 @@ ZOOMED = ".zoomed"
 
 @pytest.fixture
 def page(tenant: TenantInfo, browse: OpenBrowser) -> Page:
-    busy.empty()
+    empty_every_table()
     busy.requests(tenant.key)
     opened: Page = browse("operator").open(f"/operator/?tenant={tenant.key}")
     opened.wait_for_selector("#chart-e2e svg.main-svg")

@@ -13,6 +13,7 @@ from metering.models import Tenant
 from tests.browser import busy
 from tests.browser.conftest import OpenBrowser
 from tests.browser.test_pages import look_at
+from tests.metering.rows import empty_every_table
 
 
 def is_live(page: Page) -> None:
@@ -151,7 +152,7 @@ def test_trouble_of_the_server_is_told_with_the_time_of_the_last_figures(
 
 @pytest.mark.parametrize("path", ["/ingest/", "/operator/leakage/"])
 def test_pages_that_polled_are_live_now(path: str, tenant: TenantInfo, browse: OpenBrowser) -> None:
-    busy.empty()
+    empty_every_table()
     watched = browse("operator")
     page = watched.open(path)
     is_live(page)
@@ -160,7 +161,7 @@ def test_pages_that_polled_are_live_now(path: str, tenant: TenantInfo, browse: O
 
 
 def test_deploys_and_alerts_are_on_the_charts_and_in_a_list(tenant: TenantInfo, browse: OpenBrowser) -> None:
-    busy.empty()
+    empty_every_table()
     busy.requests(tenant.key)
     page = browse("operator").open(f"/operator/?tenant={tenant.key}")
     is_live(page)

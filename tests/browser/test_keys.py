@@ -7,8 +7,8 @@ from playwright.sync_api import Page, expect
 from dashboard.navigation import OPERATORS
 from metering.contracts import TenantInfo
 from metering.public import create_tenant
-from tests.browser import busy
 from tests.browser.conftest import OpenBrowser
+from tests.metering.rows import empty_every_table
 
 FOUND = "#search-found [role=option]"
 
@@ -61,7 +61,7 @@ def test_without_scripts_the_search_is_a_page(tenant: TenantInfo, browse: OpenBr
 
 
 def test_g_and_a_letter_go_to_every_page_and_filters_come_along(tenant: TenantInfo, browse: OpenBrowser) -> None:
-    busy.empty()
+    empty_every_table()
     page = browse("operator").open(f"/operator/?tenant={tenant.key}&range=6h")
     page.keyboard.press("g")
     expect(page.locator("#keys-said")).to_contain_text("press the letter of a page")

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from metering.clickhouse import client
 from metering.contracts import TenantInfo
 from metering.objectives import counting
 from metering.objectives.definitions import set_objective
 from tests.browser.conftest import OpenBrowser
 from tests.browser.test_pages import SHAPES, look_at
 from tests.dashboard.latency_rows import engine_minutes, requests
-from tests.metering.rows import settled
+from tests.metering.rows import empty_every_table, settled
 
 SHOTS = os.environ.get("SHOTS")
 
@@ -34,10 +33,7 @@ def busy(tenant: TenantInfo) -> None:
 
 @pytest.fixture
 def empty(clickhouse: object) -> None:
-    tables = "SELECT name FROM system.tables WHERE database = currentDatabase() AND endsWith(engine, 'MergeTree')"
-    for (table,) in client.statement("test_tables", tables):
-        if table != "clickhouse_migrations":
-            client.statement("test_truncate", f"TRUNCATE TABLE {table}")
+    empty_every_table()
 
 
 @pytest.mark.parametrize(("width", "scheme"), SHAPES)

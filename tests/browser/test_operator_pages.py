@@ -16,6 +16,7 @@ from metering.contracts import TenantInfo
 from tests.browser import busy
 from tests.browser.conftest import OpenBrowser, Watched
 from tests.browser.test_pages import look_at
+from tests.metering.rows import empty_every_table
 
 SHOTS = os.environ.get("TALLYWATT_SHOTS")  # a folder to keep pictures of the pages in
 NO_PAGES = {
@@ -93,7 +94,7 @@ def look_at_all(watched: Watched, listed: list[OnePage], kind: str, check: Check
 def test_every_page_is_quiet_accessible_live_and_fits(
     width: int, scheme: str, tenant: TenantInfo, browse: OpenBrowser
 ) -> None:
-    busy.empty()
+    empty_every_table()
     busy.busy(tenant.key)
     look_at_all(browse("operator", width=width, scheme=scheme), list(pages(tenant.key)), f"{width}-{scheme}")
 
@@ -102,7 +103,7 @@ def test_every_page_is_quiet_accessible_live_and_fits(
 def test_so_is_every_page_before_anything_was_reported_and_says_what_to_do_next(
     tenant: TenantInfo, browse: OpenBrowser
 ) -> None:
-    busy.empty()
+    empty_every_table()
     watched = browse("operator", scheme="dark")
     listed = [one for one in pages(tenant.key) if not one.about]
     look_at_all(watched, listed, "empty", says_what_to_do)
@@ -165,7 +166,7 @@ NOTE_FOCUS = """() => {
 
 @pytest.mark.timeout(600)
 def test_the_keyboard_reaches_every_control_and_shows_where_it_is(tenant: TenantInfo, browse: OpenBrowser) -> None:
-    busy.empty()
+    empty_every_table()
     busy.busy(tenant.key)
     watched = browse("operator")
     watched.page.route("**/live/**", lambda route: route.abort())  # nothing may change under the test's fingers

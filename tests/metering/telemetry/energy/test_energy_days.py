@@ -11,7 +11,7 @@ from metering.models import EnergyDay
 from metering.telemetry.energy import days, prices
 from metering.telemetry.energy.report import OTHERS, EnergyReport, energy_costs, energy_report, energy_series
 from metering.telemetry.spans import Span
-from tests.billing.energy import attributed, in_one_insert, nobodys, settle
+from tests.billing.energy import attributed, attributed_hours, nobodys_hours, settle
 from tests.metering.rows import empty_tables
 
 pytestmark = [pytest.mark.usefixtures("clickhouse"), pytest.mark.django_db]
@@ -37,14 +37,12 @@ def nothing_else(clickhouse: None) -> None:
 @pytest.fixture
 def three_days(nothing_else: None, db: None) -> None:
     """In each of 72 hours two customers on two engines, and something of nobody's; settled a while after."""
-    with in_one_insert():
-        for number in range(72):
-            at, node = FIRST + number * HOUR, f"n{number % 2}"
-            attributed(
-                at, "acme", kwh="0.000000007", gpu_hours="0.1", node=node, prefill_tokens=10.0, decode_tokens=3.5
-            )
-            attributed(at, "globex", kwh="2", gpu_hours="0.2", node=node, model="m2", tier="batch", region="us")
-            nobodys(at, node=node, cluster=f"c{number % 2}", idle_nkwh="0.5", gap_nkwh="0.1", idle_gpu_nh="0.3")
+    for node in (0, 1):
+        hours, place = [FIRST + number * HOUR for number in range(node, 72, 2)], {"node": f"n{node}"}
+        used = {"prefill_tokens": 10.0, "decode_tokens": 3.5}
+        attributed_hours(hours, "acme", kwh="0.000000007", gpu_hours="0.1", **place, **used)
+        attributed_hours(hours, "globex", kwh="2", gpu_hours="0.2", **place, model="m2", tier="batch", region="us")
+        nobodys_hours(hours, **place, cluster=f"c{node}", idle_nkwh="0.5", gap_nkwh="0.1", idle_gpu_nh="0.3")
     settle(FIRST + 5 * DAY)
 
 
