@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,12 @@ HEAVY = """
     SELECT table FROM system.parts WHERE active AND database = currentDatabase() AND table != 'clickhouse_migrations'
     GROUP BY table HAVING count() > %(parts)s OR sum(rows) > %(rows)s
 """
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores Ctrl-C, and so would every program that a test starts and interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

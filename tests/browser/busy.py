@@ -10,7 +10,7 @@ from tests.billing.energy import attributed, energy_costs_from_now_on, nobodys, 
 from tests.metering.quarantined import put
 from tests.metering.rows import insert_requests, settled
 from tests.metering.telemetry.reconciliation.windows import hour_of, insert
-from tests.metering.telemetry.sample_rows import MINUTE, SECOND, every, insert_engines, insert_gpus
+from tests.metering.telemetry.sample_rows import MINUTE, SECOND, every, insert_engines, insert_gpus, work_up
 
 MODELS = ("llama-3.3-70b", "qwen3-32b", "mistral-small")
 REGIONS = {"eu-west": "eu-west-a", "us-east": "us-east-b"}
@@ -81,6 +81,7 @@ def _fleet(now: datetime) -> None:
     ]
     names = sorted(rows[0])
     client.insert("test_rows", "saturation_minute", names, [[one[name] for one in rows] for name in names])
+    work_up(now)
 
 
 def _energy(tenant: str, now: datetime) -> None:

@@ -55,7 +55,7 @@ def drag(page: Page, chart: str, start: float, end: float) -> None:
     page.mouse.up()
 
 
-def until(page: Page, told: Callable[[], bool], seconds: float = 5) -> None:
+def until(page: Page, told: Callable[[], bool], seconds: float = 15) -> None:
     for _ in range(int(seconds * 20)):
         if told():
             return
@@ -245,4 +245,4 @@ def test_hours_of_readings_take_no_more_memory(page: Page) -> None:
         grown = {name: now[name] - before[name] for name in now}
         return grown["bytes"] < 2_000_000 and grown["nodes"] < 500 and grown["listeners"] < 50
 
-    until(page, flat, seconds=15)
+    until(page, flat)

@@ -22,7 +22,7 @@ def test_new_figures_appear_and_the_focus_stays(browse: OpenBrowser) -> None:
     page = watched.open("/ingest/")
     page.locator(".scroll[aria-labelledby=t-hosts]").focus()
     IngestHost.objects.update(pending_bytes=95, spool_max_bytes=100)
-    expect(page.get_by_text("The spool of host host-1 is 95 % full.")).to_be_visible(timeout=8000)
+    expect(page.get_by_text("The spool of host host-1 is 95 % full.")).to_be_visible()
     assert page.evaluate("document.activeElement.getAttribute('aria-labelledby')") == "t-hosts"
     assert watched.errors == []
     assert watched.foreign == []
@@ -32,8 +32,7 @@ def test_who_was_logged_out_is_told(browse: OpenBrowser) -> None:
     watched = browse("operator")
     page = watched.open("/ingest/")
     page.context.clear_cookies()
-    page.evaluate(
-        "dispatchEvent(new PageTransitionEvent('pagehide'))"
-    )  # as when the stream ends after its five minutes
+    # as when the stream ends after its five minutes
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
-    expect(page.locator("[data-live-state]")).to_contain_text("Reload if you were logged out", timeout=12_000)
+    expect(page.locator("[data-live-state]")).to_contain_text("Reload if you were logged out")

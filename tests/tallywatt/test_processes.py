@@ -75,7 +75,7 @@ def test_the_end_of_a_program_is_put_off_for_a_bounded_time(server: StrictServer
         outbox,
     )
     assert done.returncode == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     (lane,) = lanes.survey(outbox)
     assert (lane.alive, len(lane.segments)) == (False, 1)
 

@@ -159,5 +159,5 @@ def test_at_a_speed_the_trace_takes_its_own_time_divided_by_it(plan: Callable[..
         begun = time.monotonic()
         sent(plan(speed=56.021), server, state_in(tmp_path, plan()))
 
-    assert 1 <= time.monotonic() - begun < 4
+    assert 1 <= time.monotonic() - begun < 30
     assert [len(body) for body in server.bodies] == [2, 1]

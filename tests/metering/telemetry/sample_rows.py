@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from metering.clickhouse import client
+from metering.telemetry import rollups
+from metering.telemetry.spans import Span, minute_of
 from tests.metering.rows import empty_tables
 
 SECOND = timedelta(seconds=1)
@@ -30,6 +32,12 @@ def insert_gpus(node: str, *rows: dict[str, Any]) -> None:
 def insert_engines(node: str, *rows: dict[str, Any]) -> None:
     defaults = {"engine": "e0", "engine_kind": "vllm", "up": True, "model": "m", "gpus": ["GPU-0"]}
     _insert("engine_samples", {"node": node} | defaults, rows)
+
+
+def work_up(until: datetime) -> None:
+    """The minutes of the last quarter of an hour before `until` and the one that goes on, as a worker does, so that history has them."""
+    now = minute_of(until)
+    rollups.write(Span(now - 15 * MINUTE, now + MINUTE))
 
 
 def _insert(table: str, defaults: dict[str, Any], rows: tuple[dict[str, Any], ...]) -> None:

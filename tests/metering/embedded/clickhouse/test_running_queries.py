@@ -22,7 +22,7 @@ def running(client: Client) -> int:
     return int(client.execute("SELECT count() - 1 FROM system.processes")[0][0])
 
 
-def wait_until_running(client: Client, count: int, seconds: float = 5) -> None:
+def wait_until_running(client: Client, count: int, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while running(client) != count:
         assert time.monotonic() < deadline, f"still {running(client)} queries, not {count}"
@@ -49,9 +49,9 @@ def test_eight_clients_are_served_side_by_side(connect: Connect) -> None:
     clients = [connect() for _ in range(8)]
     started = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda client: client.execute("SELECT sleep(1)"), clients))
+        found = list(pool.map(lambda client: client.execute("SELECT sleep(2)"), clients))
     assert found == [[(0,)]] * 8
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 12  # one after the other they would take 16
 
 
 def test_many_clients_insert_and_read_at_once_without_loss(connect: Connect) -> None:
@@ -76,9 +76,9 @@ def test_a_long_query_does_not_hold_up_a_short_one(connect: Connect) -> None:
         wait_until_running(quick, 1)
         started = time.monotonic()
         assert quick.execute("SELECT 1") == [(1,)]
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 10
         quick.execute("KILL QUERY WHERE query_id = 'slow-one' SYNC")
-        assert outcome.result(timeout=5).code == 394
+        assert outcome.result(timeout=20).code == 394
     wait_until_running(quick, 0)
 
 
@@ -89,7 +89,7 @@ def test_a_query_id_runs_once_at_a_time(connect: Connect) -> None:
         wait_until_running(other, 1)
         assert error_of(other, "SELECT 1", query_id="same").code == 216
         other.execute("KILL QUERY WHERE query_id = 'same'")
-        assert outcome.result(timeout=5).code == 394
+        assert outcome.result(timeout=20).code == 394
     assert other.execute("SELECT 1", query_id="same") == [(1,)]
 
 
@@ -101,7 +101,7 @@ def test_the_name_of_a_query_is_seen_while_it_runs(connect: Connect) -> None:
         names = other.execute("SELECT Settings['log_comment'] FROM system.processes WHERE query LIKE '%1000000000000%'")
         assert ("usage_by_model",) in names
         other.execute("KILL QUERY WHERE query_id IN ('named', 'other')")
-        outcome.result(timeout=5)
+        outcome.result(timeout=20)
 
 
 def test_cancel_ends_a_query_and_the_connection_stays(connect: Connect) -> None:
@@ -113,7 +113,7 @@ def test_cancel_ends_a_query_and_the_connection_stays(connect: Connect) -> None:
     started = time.monotonic()
     client.connection.send_cancel()
     client.receive_end_of_query()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
     assert client.execute("SELECT 1") == [(1,)]
 
 
@@ -140,7 +140,7 @@ def test_a_query_ends_when_its_client_leaves(connect: Connect) -> None:
 def test_a_query_past_its_own_time_limit_ends_with_code_159(client: Client) -> None:
     started = time.monotonic()
     assert error_of(client, FOREVER, settings={"max_execution_time": 1}).code == 159
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
     assert client.execute("SELECT 1") == [(1,)]
 
 
@@ -150,7 +150,7 @@ def test_a_query_past_the_limit_of_the_node_ends_with_code_159(own_node: Callabl
     for sql in (FOREVER, "SELECT sleepEachRow(0.5) FROM numbers(100) SETTINGS max_block_size = 1"):
         started = time.monotonic()
         assert error_of(client, sql, settings={"max_execution_time": 60}).code == 159
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 20
     assert client.execute("SELECT 1") == [(1,)]
     client.disconnect()
 
