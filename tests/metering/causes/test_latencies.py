@@ -18,7 +18,13 @@ from tests.metering.telemetry.sample_rows import insert_engines
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
 LENGTH = 40  # minutes, up to the present
 EVERY = timedelta(seconds=10)
-NOW = minute_of(datetime.now(UTC)) - timedelta(seconds=20)  # read as the present, so it has to be young
+NOW = datetime.now(UTC)  # of the test that runs: see `young`
+
+
+@pytest.fixture(autouse=True)
+def young(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The present is read from tables of the last half hour; this module may have been imported before."""
+    monkeypatch.setattr(f"{__name__}.NOW", minute_of(datetime.now(UTC)) - timedelta(seconds=20))
 
 
 class Engine:

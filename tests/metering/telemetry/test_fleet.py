@@ -23,9 +23,15 @@ from tests.metering.telemetry.sample_rows import (
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clickhouse")]
 START = recent_hour()
-NOW = datetime.now(UTC).replace(microsecond=0)
+NOW = datetime.now(UTC)  # of the test that runs: see `young`
 CALM = {"running": 10.0, "waiting": 0.0, "kv_cache_usage": 0.5}
 FULL = {"running": 10.0, "waiting": 5.0, "kv_cache_usage": 0.99}
+
+
+@pytest.fixture(autouse=True)
+def young(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The present is read from tables of the last half hour; this module may have been imported before."""
+    monkeypatch.setattr(f"{__name__}.NOW", datetime.now(UTC).replace(microsecond=0))
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +39,8 @@ def clean(clickhouse: object) -> None:
     forget_telemetry()
 
 
-def engines(now: datetime = NOW) -> dict[str, EngineState]:
-    return {each.engine: each for each in fleet.fleet_engines(now)}
+def engines(now: datetime | None = None) -> dict[str, EngineState]:
+    return {each.engine: each for each in fleet.fleet_engines(now or NOW)}
 
 
 def insert_state(node: str, state: dict[str, Any], start: datetime, end: datetime, **fields: Any) -> None:
