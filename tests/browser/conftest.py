@@ -117,6 +117,11 @@ class Watched:
         if parts.scheme not in {"data", "blob"} and f"{parts.scheme}://{parts.netloc}" != self.server:
             self.foreign.append(url)
 
+    def lose_the_stream(self) -> None:
+        """As when the connection drops, or the stream ends after its five minutes: the page asks for a new one."""
+        self.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+        self.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+
     def open(self, path: str) -> Page:
         self.page.goto(self.server + path)
         return self.page

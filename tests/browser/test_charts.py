@@ -55,8 +55,8 @@ def drag(page: Page, chart: str, start: float, end: float) -> None:
     page.mouse.up()
 
 
-def until(page: Page, told: Callable[[], bool], seconds: float = 15) -> None:
-    for _ in range(int(seconds * 20)):
+def until(page: Page, told: Callable[[], bool]) -> None:
+    for _ in range(300):  # a quarter of a minute
         if told():
             return
         page.wait_for_timeout(50)

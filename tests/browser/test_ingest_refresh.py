@@ -32,7 +32,5 @@ def test_who_was_logged_out_is_told(browse: OpenBrowser) -> None:
     watched = browse("operator")
     page = watched.open("/ingest/")
     page.context.clear_cookies()
-    # as when the stream ends after its five minutes
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    watched.lose_the_stream()
     expect(page.locator("[data-live-state]")).to_contain_text("Reload if you were logged out")

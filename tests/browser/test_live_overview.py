@@ -71,9 +71,7 @@ def test_a_lost_connection_is_shown_with_its_time_and_heals(tenant: TenantInfo, 
     page = watched.open(f"/operator/?tenant={tenant.key}")
     is_live(page)
     page.route("**/operator/live/**", lambda route: route.abort())
-    # as when the connection drops: the stream is gone
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    watched.lose_the_stream()
     expect(page.locator("[data-live-state]")).to_contain_text("Stale since")
     page.unroute("**/operator/live/**")
     expect(page.locator("[data-live-state].is-live")).to_contain_text("as of", timeout=20_000)

@@ -56,9 +56,8 @@ def test_how_long_credit_lasts_at_the_pace_of_the_last_days(tenant: TenantInfo, 
     )
     bought(tenant, "50")
     outlook = credit_reading.credit_outlook(tenant)
-    open_days = sum(
-        at >= midnight.replace(day=1) for at in days
-    )  # billing begins with the month that the tenant came in
+    # Billing begins with the month that the tenant came in.
+    open_days = sum(at >= midnight.replace(day=1) for at in days)
     assert (outlook.day_cost, outlook.days, outlook.unbilled) == (D("2.00"), 4, D("2.00") * open_days)
     assert outlook.used_up_on == midnight + timedelta(days=25 - open_days)
     html = shown(log_in, tenant)

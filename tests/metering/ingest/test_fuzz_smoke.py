@@ -42,7 +42,7 @@ def test_ten_seconds_of_damaged_bodies_break_no_rule(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     inputs = next(int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("inputs"))
-    assert inputs > 10, done.stdout
+    assert inputs > 50, done.stdout
 
 
 def accepted(table: pa.Table) -> None:

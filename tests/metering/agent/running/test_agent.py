@@ -95,7 +95,7 @@ def left_on_disk(folder: Path) -> list[str]:
 def test_it_reads_stamps_sends_and_ends_when_it_is_told_to(node: Node, upstream: Upstream, tmp_path: Path) -> None:
     began_ms = time.time() * 1000
     with running(node.config_file(tmp_path, upstream.url, LISTEN)) as agent:
-        until(lambda: len(samples_of(upstream, "gpu")) >= 4 and len(samples_of(upstream, "engine")) >= 2)
+        until(lambda: len(samples_of(upstream, "gpu")) >= 4 and len(samples_of(upstream, "engine")) >= 3)
         assert post(agent.port, span_of(1)) == 200
         until(lambda: upstream.to("/v1/traces"))
         assert agent.end(signal.SIGTERM) == 0
@@ -104,7 +104,11 @@ def test_it_reads_stamps_sends_and_ends_when_it_is_told_to(node: Node, upstream:
     assert kinds == {("gpu", "GPU-0"), ("gpu", "GPU-1"), ("engine", "llama")}
     times = [sample["time"] for sample in samples_of(upstream, "engine")]
     assert began_ms < times[0] < times[-1] < time.time() * 1000
-    assert min(later - earlier for earlier, later in pairwise(times)) > 0
+    # A busy machine may read late, or leave a second out, but it never reads twice in one; 50 ms for what sets the clock right.
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert min(gaps) > 0
+    assert sum(gaps) > (len(gaps) - 1) * 1000 - 50
+    assert min(gaps) < 3000
     (event,) = [dict(found.event or {}) for found in decode(upstream.to("/v1/traces")[0].body, 10)]
     assert {name: event[name] for name in ("tenant", "node", "engine", "gpus")} == {
         "tenant": "acme",

@@ -22,8 +22,8 @@ def running(client: Client) -> int:
     return int(client.execute("SELECT count() - 1 FROM system.processes")[0][0])
 
 
-def wait_until_running(client: Client, count: int, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until_running(client: Client, count: int) -> None:
+    deadline = time.monotonic() + 20
     while running(client) != count:
         assert time.monotonic() < deadline, f"still {running(client)} queries, not {count}"
         time.sleep(0.02)

@@ -23,8 +23,8 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def nothing_else(clickhouse: None) -> None:
     """Reports cover all nodes: what other tests wrote is taken away."""
-    empty_tables("energy_windows", "energy_attributed", "energy_hours", "energy_attributed_hours")
-    empty_tables("gpu_samples", "engine_samples")
+    energy = ("energy_windows", "energy_attributed", "energy_hours", "energy_attributed_hours")
+    empty_tables(*energy, "gpu_samples", "engine_samples")
 
 
 @pytest.fixture
